@@ -1,0 +1,81 @@
+"""Penult's Python client: features of images from a Penult server.
+
+client = penult.Client("127.0.0.1:50051")
+features = client.extract("photos/*.jpg")  # float32 (N, dim)
+"""
+
+from penult._channel import Tls
+from penult._version import __version__
+from penult.aio import AsyncClient
+from penult.aio_jobs import AsyncJob
+from penult.analysis_types import AnalyzedExample, DatasetAnalysis, DuplicateGroup, LabelCount
+from penult.client import Client
+from penult.dataset_types import ChangeSummary, ClassCount, Dataset, Example, SplitCounts, UploadSummary
+from penult.errors import (
+    AlreadyExists,
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    ItemFailed,
+    JobFailed,
+    NotFound,
+    PenultError,
+    PermissionDenied,
+    ResourceExhausted,
+    SkippedImages,
+    Unauthenticated,
+    Unavailable,
+)
+from penult.job_types import JobError, JobEvent, JobProgress
+from penult.jobs import Job
+from penult.sources import image_files
+from penult.tta import TestTimeAugmentation
+from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
+
+__all__ = [
+    "AlreadyExists",
+    "AnalyzedExample",
+    "AsyncClient",
+    "AsyncJob",
+    "Backbone",
+    "Cancelled",
+    "ChangeSummary",
+    "ClassCount",
+    "Client",
+    "DataLoss",
+    "Dataset",
+    "DatasetAnalysis",
+    "DeadlineExceeded",
+    "DuplicateGroup",
+    "Example",
+    "FailedPrecondition",
+    "FeatureBatch",
+    "Health",
+    "Internal",
+    "InvalidArgument",
+    "ItemError",
+    "ItemFailed",
+    "Job",
+    "JobError",
+    "JobEvent",
+    "JobFailed",
+    "JobProgress",
+    "LabelCount",
+    "NotFound",
+    "PenultError",
+    "PermissionDenied",
+    "Preprocess",
+    "ResourceExhausted",
+    "SkippedImages",
+    "SplitCounts",
+    "TestTimeAugmentation",
+    "Tls",
+    "Unauthenticated",
+    "Unavailable",
+    "UploadSummary",
+    "__version__",
+    "image_files",
+]

@@ -1,0 +1,96 @@
+"""From responses to batches: matching each with the images it answers, and applying `on_error`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+import numpy as np
+
+from penult._chunks import Chunk
+from penult._images import BadImage
+from penult._tensors import tensor_array
+from penult.errors import Internal, ItemFailed
+from penult.types import FeatureBatch, ItemError, OnError
+from penult.v1 import feature_pb2
+
+# Enough to keep a server's batches full while answers travel, small enough to hold in memory.
+MAX_PENDING_CHUNKS = 16
+MAX_PENDING_BYTES = 32 << 20
+
+Response = feature_pb2.ExtractResponse | feature_pb2.ExtractStreamResponse
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sent:
+    names: tuple[str, ...]
+    faults: dict[int, BadImage]
+    size: int
+
+
+class Pending:
+    """Chunks that were sent and not yet answered. Answers come in the order of the requests."""
+
+    def __init__(self) -> None:
+        self._sent: deque[_Sent] = deque()
+        self._size = 0
+        self._answered = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def full(self) -> bool:
+        """True when an answer must come before the next chunk is read: this is what bounds memory."""
+        return len(self._sent) >= MAX_PENDING_CHUNKS or self._size >= MAX_PENDING_BYTES
+
+    def push(self, chunk: Chunk) -> None:
+        """Remembers what the answer will need; the images themselves are not kept."""
+        self._sent.append(_Sent(tuple(chunk.names), chunk.faults, chunk.size))
+        self._size += chunk.size
+
+    def answer(self, response: Response) -> FeatureBatch:
+        """The batch for the oldest chunk, with NaN rows for images that failed. Raises Internal."""
+        sent = self._sent.popleft()
+        self._size -= sent.size
+        first = self._answered
+        self._answered += len(sent.names)
+        features = tensor_array(response.features)
+        if features.ndim != 2 or len(features) != len(sent.names):
+            raise Internal(
+                f"the server sent features {features.shape} for {len(sent.names)} images", reason="BAD_TENSOR"
+            )
+        errors = {
+            error.index: ItemError(error.index, error.reason, error.message, _name(sent, error.index - first))
+            for error in response.errors
+        }
+        for position, fault in sent.faults.items():  # the server saw these as empty images
+            index = first + position
+            errors[index] = ItemError(index, fault.reason, fault.message, sent.names[position])
+        return FeatureBatch(
+            features=features,
+            names=sent.names,
+            fingerprint=response.fingerprint,
+            backbone=response.backbone,
+            errors=tuple(errors[index] for index in sorted(errors)),
+            first_index=first,
+        )
+
+
+def _name(sent: _Sent, position: int) -> str:
+    return sent.names[position] if 0 <= position < len(sent.names) else ""
+
+
+def apply_on_error(batch: FeatureBatch, on_error: OnError) -> FeatureBatch:
+    """Raises ItemFailed for "raise", drops rows for "skip", keeps NaN rows for "return"."""
+    if not batch.errors or on_error == "return":
+        return batch
+    if on_error == "raise":
+        raise ItemFailed.of(batch.errors)
+    keep = np.ones(len(batch.names), dtype=bool)
+    keep[[error.index - batch.first_index for error in batch.errors]] = False
+    return dataclasses.replace(
+        batch,
+        features=batch.features[keep],
+        names=tuple(name for name, kept in zip(batch.names, keep, strict=True) if kept),
+    )

@@ -1,0 +1,80 @@
+"""The one channel of a client, opened at the first call, and how a call is made on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from penult._channel import Endpoint
+from penult._status import translated
+from penult.errors import FailedPrecondition
+
+
+class Link:
+    """A channel for threads. Safe to use from several at once."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._closed = False
+
+    def stub(self, service: Callable[[grpc.Channel], Any]) -> Any:
+        """A stub of `service` on the channel. Raises FailedPrecondition once closed."""
+        with self._lock:
+            check_open(self._closed)
+            if self._channel is None:
+                self._channel = self.endpoint.open()
+            return service(self._channel)
+
+    def call(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
+        """Makes one call and waits for its answer. Raises PenultError."""
+        with translated(self.endpoint.target):
+            return method(request, timeout=timeout or self.endpoint.timeout, metadata=self.endpoint.metadata)
+
+    def close(self) -> None:
+        """Ends calls in progress. A second time does nothing."""
+        with self._lock:
+            self._closed = True
+            if self._channel is not None:
+                self._channel.close()
+                self._channel = None
+
+
+class AsyncLink:
+    """The same for asyncio. Belongs to the event loop of its first call."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._channel: grpc.aio.Channel | None = None
+        self._closed = False
+
+    def stub(self, service: Callable[[grpc.aio.Channel], Any]) -> Any:
+        """A stub of `service` on the channel. Raises FailedPrecondition once closed."""
+        check_open(self._closed)
+        if self._channel is None:
+            self._channel = self.endpoint.open_async()
+        return service(self._channel)
+
+    async def call(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
+        """Makes one call and waits for its answer. Raises PenultError."""
+        with translated(self.endpoint.target):
+            return await method(
+                request, timeout=timeout or self.endpoint.timeout, metadata=self.endpoint.metadata
+            )
+
+    async def close(self) -> None:
+        """Ends calls in progress. A second time does nothing."""
+        self._closed = True
+        if self._channel is not None:
+            channel, self._channel = self._channel, None
+            await channel.close()
+
+
+def check_open(closed: bool) -> None:
+    """Raises FailedPrecondition for a client that was closed."""
+    if closed:
+        raise FailedPrecondition("this client is closed", reason="CLIENT_CLOSED", hint="make a new one")

@@ -1,0 +1,146 @@
+"""Features of a collection by one stream, with a bounded number of images under way.
+
+The caller's thread reads a chunk, hands it to gRPC's sender, and once `Pending` is full waits for
+the oldest answer. So images are read in the caller's own thread, an exception of its iterable goes
+straight to it, and neither side ever holds more than the window.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from typing import Any
+
+import grpc
+
+from penult._batches import Pending
+from penult._channel import Endpoint
+from penult._chunks import Chunk
+from penult._status import translated
+from penult._verdict import Verdict
+from penult.errors import DeadlineExceeded, Internal
+from penult.types import FeatureBatch
+from penult.v1 import feature_pb2
+
+Request = feature_pb2.ExtractStreamRequest
+
+
+def stream_batches(
+    method: Callable[..., Any],
+    source: Iterator[Chunk],
+    options: feature_pb2.FeatureOptions,
+    endpoint: Endpoint,
+    timeout: float | None,
+) -> Iterator[FeatureBatch]:
+    """Yields a batch for each chunk, in order. Raises PenultError.
+
+    `timeout` bounds the wait for each answer: a collection may take hours, a healthy server never
+    lets a chunk wait for long.
+    """
+    pending = Pending()
+    outbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    with translated(endpoint.target):
+        call = method(iter(outbox.get, None), metadata=endpoint.metadata)
+
+        def answer() -> FeatureBatch:
+            return pending.answer(next_response(call, timeout or endpoint.timeout))
+
+        try:
+            for position, chunk in enumerate(source):
+                outbox.put(Request(options=None if position else options, images=chunk.images))
+                pending.push(chunk)
+                if pending.full:
+                    yield answer()
+            outbox.put(None)
+            while pending:
+                yield answer()
+        finally:
+            outbox.put(None)  # the sender waits on the outbox even when the call has ended
+            call.cancel()
+
+
+async def stream_batches_async(
+    method: Callable[..., Any],
+    source: AsyncIterator[Chunk],
+    options: feature_pb2.FeatureOptions,
+    endpoint: Endpoint,
+    timeout: float | None,
+) -> AsyncGenerator[FeatureBatch, None]:
+    """The same for asyncio."""
+    pending = Pending()
+    outbox: asyncio.Queue[Request | None] = asyncio.Queue()
+
+    async def requests() -> AsyncIterator[Request]:
+        while (request := await outbox.get()) is not None:
+            yield request
+
+    with translated(endpoint.target):
+        call = method(requests(), metadata=endpoint.metadata)
+        verdict = Verdict(call)
+
+        async def answer() -> FeatureBatch:
+            seconds = timeout or endpoint.timeout
+            try:
+                response = await asyncio.wait_for(call.read(), seconds)
+            except asyncio.TimeoutError:
+                raise stalled(seconds) from None
+            except grpc.aio.AioRpcError as error:
+                raise await verdict.on(error) from None
+            if response is grpc.aio.EOF:
+                raise ended_early()
+            return pending.answer(response)
+
+        first = True
+        try:
+            async for chunk in source:
+                outbox.put_nowait(Request(options=options if first else None, images=chunk.images))
+                first = False
+                pending.push(chunk)
+                if pending.full:
+                    yield await answer()
+            outbox.put_nowait(None)
+            while pending:
+                yield await answer()
+        finally:
+            outbox.put_nowait(None)
+            call.cancel()
+
+
+def next_response(call: Any, seconds: float) -> Any:
+    """Waits for the next answer; gRPC itself only knows a deadline for a whole stream."""
+    late = threading.Event()
+
+    def give_up() -> None:
+        late.set()
+        call.cancel()
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        response = next(call, None)
+    except grpc.RpcError:
+        if late.is_set():
+            raise stalled(seconds) from None
+        raise
+    finally:
+        timer.cancel()
+    if response is None:
+        raise ended_early()
+    return response
+
+
+def stalled(seconds: float) -> DeadlineExceeded:
+    """What a wait that was too long raises."""
+    return DeadlineExceeded(
+        f"no answer on the stream for {seconds:g} s",
+        reason="DEADLINE_EXCEEDED",
+        hint="give a longer timeout=, or look whether the server is busy",
+    )
+
+
+def ended_early() -> Internal:
+    """What a stream that ends without its last answer raises."""
+    return Internal("the server ended the stream before its last answer", reason="STREAM_ENDED")

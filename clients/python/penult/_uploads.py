@@ -1,0 +1,231 @@
+"""Examples of a collection by one stream, with a bounded number of images under way."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import queue
+import warnings
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from penult._batches import MAX_PENDING_BYTES, MAX_PENDING_CHUNKS
+from penult._channel import Endpoint
+from penult._chunks import Chunk
+from penult._datasets import Labels, label_tuple, new_request_id, split_number
+from penult._status import translated
+from penult._stream import ended_early, next_response, stalled
+from penult.dataset_types import SplitName, UploadSummary
+from penult.errors import InvalidArgument, SkippedImages
+from penult.sources import count_hint
+from penult.types import ItemError
+from penult.v1 import dataset_pb2 as pb
+
+Request = pb.UploadExamplesRequest
+_END = object()
+
+
+class Described:
+    """What is said of each image, read along with the images. See `Datasets.add` for the arguments."""
+
+    def __init__(
+        self,
+        images: object,
+        labels: Labels | Iterable[Labels | None] | None,
+        split: SplitName | Iterable[SplitName | None] | None,
+        metadata: Iterable[Mapping[str, Any] | None] | Mapping[str, Any] | None,
+        ids: Iterable[str] | None,
+    ) -> None:
+        """Raises InvalidArgument where the numbers are known not to fit."""
+        self._used = 0
+        self._lengths: dict[str, int] = {}
+        count = count_hint(images)
+        self._labels = self._each("labels", labels, count)
+        self._splits = self._each("split", split, count)
+        self._metadata = self._each("metadata", metadata, count)
+        self._ids = self._each("ids", ids, count)
+
+    def request(self, chunk: Chunk) -> Request:
+        """The message for a chunk. Raises InvalidArgument where an image has nothing left for it."""
+        examples = []
+        for image, path in zip(chunk.images, chunk.names, strict=True):
+            given = _next("ids", self._ids)
+            image.id = os.path.basename(path) if given is None else given
+            metadata = _next("metadata", self._metadata)
+            examples.append(
+                pb.NewExample(
+                    image=image,
+                    labels=label_tuple(_next("labels", self._labels)),
+                    split=split_number(_next("split", self._splits)),
+                    metadata_json="" if metadata is None else json.dumps(metadata, ensure_ascii=False),
+                )
+            )
+        self._used += len(examples)
+        return Request(examples=examples)
+
+    def check_used(self) -> None:
+        """Raises InvalidArgument where more was given than there were images: it was meant otherwise."""
+        for kind, count in self._lengths.items():
+            if count != self._used:
+                raise _wrong_count(kind, f"{count} for {self._used} images")
+
+    def _each(self, kind: str, value: Any, count: int | None) -> Iterator[Any]:
+        """One value an image: the same for all where a single one is given."""
+        if value is None or isinstance(value, str | Mapping):
+            return itertools.repeat(value)
+        if hasattr(value, "__len__"):
+            self._lengths[kind] = len(value)
+            if count not in (None, len(value)):
+                raise _wrong_count(kind, f"{len(value)} for {count} images")
+        return iter(value)
+
+
+class Tally:
+    """Chunks under way, and the sum of what was acknowledged. Answers come in the order of the chunks."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[Chunk, int]] = deque()
+        self._size = 0
+        self._first = 0
+        self._added = self._unchanged = 0
+        self._errors: list[ItemError] = []
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def full(self) -> bool:
+        """True when an answer must come before the next chunk is read."""
+        return len(self._sent) >= MAX_PENDING_CHUNKS or self._size >= MAX_PENDING_BYTES
+
+    def push(self, chunk: Chunk) -> None:
+        """Remembers what the answer will need; the images themselves are not kept."""
+        self._sent.append((Chunk(names=chunk.names, faults=chunk.faults), chunk.size))
+        self._size += chunk.size
+
+    def answer(self, response: pb.UploadExamplesResponse) -> int:
+        """Counts the answer to the oldest chunk; the number of its images."""
+        chunk, size = self._sent.popleft()
+        self._size -= size
+        for error in response.errors:
+            position = error.index - self._first
+            reason, message = error.reason, error.message
+            if fault := chunk.faults.get(position):  # the server saw an empty image
+                reason, message = fault.reason, fault.message
+            self._errors.append(ItemError(error.index, reason, message, chunk.names[position]))
+        self._added += response.added
+        self._unchanged += response.unchanged
+        self._first += len(chunk.names)
+        return len(chunk.names)
+
+    def summary(self) -> UploadSummary:
+        """All answers together. Warns with SkippedImages where images were refused."""
+        if self._errors:
+            warnings.warn(
+                SkippedImages(f"{len(self._errors)} images were not added, the first: {self._errors[0]}"),
+                stacklevel=3,
+            )
+        return UploadSummary(self._added, self._unchanged, tuple(self._errors))
+
+
+def upload(
+    method: Callable[..., Any],
+    name: str,
+    source: Iterator[Chunk],
+    described: Described,
+    tally: Tally,
+    endpoint: Endpoint,
+    timeout: float | None,
+) -> Generator[int, None, None]:
+    """Sends everything, and yields the number of images of each answer. Raises PenultError.
+
+    `timeout` bounds the wait for each answer.
+    """
+    outbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    with translated(endpoint.target):
+        call = method(iter(outbox.get, None), metadata=endpoint.metadata)
+
+        def answer() -> int:
+            return tally.answer(next_response(call, timeout or endpoint.timeout))
+
+        try:
+            outbox.put(Request(dataset=name, request_id=new_request_id()))
+            next_response(call, timeout or endpoint.timeout)  # so that an unknown dataset is told at once
+            for chunk in source:
+                outbox.put(described.request(chunk))
+                tally.push(chunk)
+                if tally.full:
+                    yield answer()
+            described.check_used()
+            outbox.put(None)
+            while tally:
+                yield answer()
+        finally:
+            outbox.put(None)  # the sender waits on the outbox even when the call has ended
+            call.cancel()
+
+
+async def upload_async(
+    method: Callable[..., Any],
+    name: str,
+    source: AsyncIterator[Chunk],
+    described: Described,
+    tally: Tally,
+    endpoint: Endpoint,
+    timeout: float | None,
+) -> AsyncGenerator[int, None]:
+    """The same for asyncio."""
+    outbox: asyncio.Queue[Request | None] = asyncio.Queue()
+
+    async def requests() -> AsyncIterator[Request]:
+        while (request := await outbox.get()) is not None:
+            yield request
+
+    with translated(endpoint.target):
+        call = method(requests(), metadata=endpoint.metadata)
+
+        async def receive() -> pb.UploadExamplesResponse:
+            seconds = timeout or endpoint.timeout
+            try:
+                response = await asyncio.wait_for(call.read(), seconds)
+            except asyncio.TimeoutError:
+                raise stalled(seconds) from None
+            if response is grpc.aio.EOF:
+                raise ended_early()
+            return response  # type: ignore[no-any-return]  # stubs are untyped
+
+        try:
+            outbox.put_nowait(Request(dataset=name, request_id=new_request_id()))
+            await receive()
+            async for chunk in source:
+                outbox.put_nowait(described.request(chunk))
+                tally.push(chunk)
+                if tally.full:
+                    yield tally.answer(await receive())
+            described.check_used()
+            outbox.put_nowait(None)
+            while tally:
+                yield tally.answer(await receive())
+        finally:
+            outbox.put_nowait(None)
+            call.cancel()
+
+
+def _next(kind: str, values: Iterator[Any]) -> Any:
+    value = next(values, _END)
+    if value is _END:
+        raise _wrong_count(kind, "fewer than images")
+    return value
+
+
+def _wrong_count(kind: str, problem: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{kind}: {problem}",
+        reason="COUNT_MISMATCH",
+        hint=f"give one of {kind} for each image, or one for all",
+    )

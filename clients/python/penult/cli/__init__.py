@@ -1,0 +1,5 @@
+"""The `penult` command."""
+
+from penult.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,5 @@
+"""`python -m penult.cli` is `penult`."""
+
+from penult.cli.app import main
+
+main()

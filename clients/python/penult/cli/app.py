@@ -1,0 +1,47 @@
+"""The commands, and how an error ends them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from penult._version import __version__
+from penult.cli.backbones import backbones
+from penult.cli.datasets import datasets
+from penult.cli.extract import extract
+from penult.cli.health import health
+from penult.cli.jobs import jobs
+from penult.cli.output import report
+from penult.errors import PenultError
+
+app = typer.Typer(
+    help="Features of images from a Penult server.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(extract)
+app.add_typer(backbones, name="backbones")
+app.add_typer(datasets, name="datasets")
+app.add_typer(jobs, name="jobs")
+app.command()(health)
+
+
+@app.command()
+def version() -> None:
+    """Print the version of this client."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        app(prog_name="penult")
+    except PenultError as error:
+        report(error)
+        sys.exit(1)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

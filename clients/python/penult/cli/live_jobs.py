@@ -1,0 +1,94 @@
+"""Jobs as bars on a terminal, and as lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from penult.job_types import JobEvent, JobInfo, JobProgress
+from penult.jobs import Job
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_POLL_SECONDS = 0.5
+
+
+def follow(job: Job, *, quiet: bool = False) -> Job:
+    """Shows a job until it has ended: a bar and its log on a terminal, else every event as a line."""
+    if quiet or not sys.stderr.isatty():
+        for event in job.watch():
+            if not quiet:
+                typer.echo(line(event), err=True)
+        return job.refresh()
+    with _bars() as bars:
+        task = bars.add_task(label(job), total=None, note=job.state)
+        for event in job.watch():
+            if event.log is not None:
+                bars.console.print(event.log, markup=False, highlight=False)
+            if event.state is not None:
+                bars.update(task, note=event.state)
+            if event.progress is not None:
+                _update(bars, task, event.progress)
+    return job.refresh()
+
+
+def follow_all(fetch: Callable[[], list[Job]]) -> None:
+    """Bars of all jobs that `fetch` gives, until each of them has ended."""
+    with _bars() as bars:
+        tasks: dict[str, TaskID] = {}
+        while True:
+            jobs = fetch()
+            for job in jobs:
+                if job.id not in tasks and not job.done:
+                    tasks[job.id] = bars.add_task(label(job), total=None, note=job.state)
+                if (task := tasks.get(job.id)) is not None:
+                    bars.update(task, note=job.state)
+                    if job.progress is not None:
+                        _update(bars, task, job.progress)
+            if all(job.done for job in jobs):
+                return
+            time.sleep(_POLL_SECONDS)
+
+
+def line(event: JobEvent) -> str:
+    """An event in words."""
+    if event.progress is not None:
+        what = progress_words(event.progress)
+    elif event.metrics is not None:
+        what = ", ".join(f"{name} {value:.6g}" for name, value in event.metrics.items())
+    elif event.log is not None:
+        what = event.log
+    else:
+        what = event.state or ""
+        if event.error is not None:
+            what += f": {event.error.message} [{event.error.reason}]"
+    return f"{event.number}\t{event.time:%H:%M:%S}\t{what}"
+
+
+def label(job: JobInfo) -> str:
+    """What a job is, in short."""
+    return f"{job.kind} {job.subject}"
+
+
+def progress_words(progress: JobProgress) -> str:
+    """How far a job is, in short."""
+    counted = f"{progress.done}/{progress.total}" if progress.total else str(progress.done)
+    left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+    return " ".join(filter(None, (progress.phase, counted, progress.unit))) + left
+
+
+def _update(bars: Progress, task: TaskID, progress: JobProgress) -> None:
+    bars.update(task, completed=progress.done, total=progress.total or None, note=progress_words(progress))
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
+    return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))

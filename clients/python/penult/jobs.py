@@ -1,0 +1,143 @@
+"""`client.jobs`: long work on the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from penult._datasets import new_request_id
+from penult._jobs import Patience, event, job_fields, list_request, outcome
+from penult._link import Link
+from penult._status import translated
+from penult.analysis_types import DatasetAnalysis
+from penult.errors import Unavailable
+from penult.job_types import JobEvent, JobInfo, JobState
+from penult.v1 import job_pb2 as pb
+from penult.v1 import job_pb2_grpc
+
+
+class Job(JobInfo):
+    """A job, and what can be done with it. Its fields stay as they were; `refresh` gives new ones."""
+
+    _link: Link
+
+    @classmethod
+    def of(cls, link: Link, message: pb.Job) -> Job:
+        """From a message of the server."""
+        job = cls(**job_fields(message))
+        object.__setattr__(job, "_link", link)
+        return job
+
+    def refresh(self) -> Job:
+        """The job as it is now."""
+        return Jobs(self._link).get(self.id)
+
+    def watch(self, after: int = 0, *, timeout: float | None = None) -> Generator[JobEvent, None, None]:
+        """Events after number `after` (0: all that are kept) until the job has ended.
+
+        Attaches again, without a gap or a repeat, where the connection breaks or the server starts anew.
+
+        Raises:
+            DeadlineExceeded: the job has not ended after `timeout` seconds.
+            Unavailable: no server has answered for a minute.
+        """
+        patience = Patience(timeout)
+        while True:
+            request = pb.WatchJobRequest(id=self.id, after_event=after)
+            endpoint = self._link.endpoint
+            stub = self._link.stub(job_pb2_grpc.JobServiceStub)
+            call = stub.WatchJob(request, timeout=patience.left(), metadata=endpoint.metadata)
+            try:
+                with translated(endpoint.target):
+                    for response in call:
+                        patience.answered()
+                        after = response.event.number
+                        yield event(response.event)
+                return
+            except Unavailable as error:
+                time.sleep(patience.pause(error))
+            finally:
+                call.cancel()
+
+    def result(self, timeout: float | None = None) -> DatasetAnalysis:
+        """Waits until it has ended and returns what came out.
+
+        Raises:
+            JobFailed: it has failed; reason, message and hint are the job's.
+            Cancelled: it was cancelled.
+            DeadlineExceeded: it has not ended after `timeout` seconds; it goes on.
+        """
+        if self.done:
+            return outcome(self)
+        for _ in self.watch(self.last_event, timeout=timeout):
+            pass
+        return outcome(self.refresh())
+
+    def cancel(self) -> Job:
+        """Ends it within seconds; nothing of it becomes visible."""
+        return Jobs(self._link).cancel(self.id)
+
+    def resume(self) -> Job:
+        """Queues it again after a failure or a cancel; it goes on from what it saved."""
+        return Jobs(self._link).resume(self.id)
+
+
+class Jobs:
+    """The jobs of a server. Every method raises PenultError; NotFound where the id is unknown."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def list(
+        self,
+        states: Iterable[JobState] = (),
+        *,
+        kind: str = "",
+        subject: str = "",
+        limit: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Job]:
+        """Jobs, newest first; every page is fetched.
+
+        Args:
+            states: keeps these, such as ("queued", "running"); the default is all.
+            kind: keeps this kind.
+            subject: keeps jobs on the dataset or model of this name.
+            limit: most to fetch.
+            timeout: seconds for each page.
+        """
+        request = list_request(states, kind, subject, limit)
+        found: list[Job] = []
+        while True:
+            page = self._link.call(self._stub.ListJobs, request, timeout)
+            found += (Job.of(self._link, message) for message in page.jobs)
+            if not page.next_page_token or (limit and len(found) >= limit):
+                return found[:limit]
+            request.page_token = page.next_page_token
+
+    def get(self, id: str, *, timeout: float | None = None) -> Job:
+        """One job."""
+        return self._job(self._stub.GetJob, pb.GetJobRequest(id=id), timeout)
+
+    def cancel(self, id: str, *, timeout: float | None = None) -> Job:
+        """Ends it within seconds; one that has ended stays as it is."""
+        request = pb.CancelJobRequest(id=id, request_id=new_request_id())
+        return self._job(self._stub.CancelJob, request, timeout)
+
+    def resume(self, id: str, *, timeout: float | None = None) -> Job:
+        """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""
+        request = pb.ResumeJobRequest(id=id, request_id=new_request_id())
+        return self._job(self._stub.ResumeJob, request, timeout)
+
+    def delete(self, id: str, *, timeout: float | None = None) -> None:
+        """Forgets a job that has ended. Raises FailedPrecondition before that."""
+        request = pb.DeleteJobRequest(id=id, request_id=new_request_id())
+        self._link.call(self._stub.DeleteJob, request, timeout)
+
+    def _job(self, method: Any, request: Any, timeout: float | None) -> Job:
+        return Job.of(self._link, self._link.call(method, request, timeout).job)
+
+    @property
+    def _stub(self) -> Any:
+        return self._link.stub(job_pb2_grpc.JobServiceStub)

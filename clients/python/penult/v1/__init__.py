@@ -1,0 +1,1 @@
+"""Generated protocol stubs; `make proto` rewrites every other file of this package."""

@@ -1,0 +1,1 @@
+"""The Penult server: transfer learning as a service."""

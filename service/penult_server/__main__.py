@@ -1,0 +1,55 @@
+"""`penult-server`: the command of the operator."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+
+_NEEDED = (
+    "torch",
+    "timm",
+    "pydantic_settings",
+    "structlog",
+    "sklearn",
+    "grpc_reflection",
+    "sqlalchemy",
+    "alembic",
+)
+_USAGE = """usage: penult-server COMMAND [OPTIONS]
+
+commands:
+  serve     run the server in the foreground (serve --help lists every setting)
+  settings  print the table of settings
+  version   print the version
+"""
+
+
+def main() -> None:
+    """Entry point; exits with the command's status."""
+    command, *arguments = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help", "help"):
+        sys.stdout.write(_USAGE)
+        return
+    if command in ("version", "--version"):
+        sys.stdout.write(f"penult-server {importlib.metadata.version('penult')}\n")
+        return
+    if missing := [name for name in _NEEDED if importlib.util.find_spec(name) is None]:
+        sys.exit(
+            f"penult-server: the server's libraries are not installed ({', '.join(missing)}).\n"
+            "Install them with:  pip install 'penult[server,bundled]'"
+        )
+    # Workers are started by fork and exec, and never use the parent's gRPC: its fork handlers have nothing to
+    # do, and say so between the lines of the log. It reads this when it is imported.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    from penult_server import app  # only now: it needs what was just looked for
+
+    commands = {"serve": app.serve_command, "settings": app.settings_command}
+    if command not in commands:
+        sys.exit(f"penult-server: unknown command {command!r}\n\n{_USAGE}")
+    sys.exit(commands[command](arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What Penult means: resources, use cases, plans. Imports no torch, grpc, faiss, sklearn or database."""

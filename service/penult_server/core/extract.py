@@ -1,0 +1,184 @@
+"""The use case that everything else stands on: images in, features out."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+import numpy as np
+
+from penult_server.core.admission import Admission
+from penult_server.core.backbone_pool import BackbonePool
+from penult_server.core.batching import Priority
+from penult_server.core.errors import InvalidArgument
+from penult_server.core.features import BackboneIdentity, FeatureOptions, fingerprint, finish_features
+from penult_server.core.images import ItemError, SourceImage
+from penult_server.core.ports import FeatureEngine, LoadedBackbone
+
+MAX_SCALES = 8
+SCALE_RANGE = (0.5, 2.0)
+# Messages of one stream inside the server at once: enough to keep decoding and computing busy.
+STREAM_DEPTH = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FeatureBatch:
+    """Features of some images: (N, dim) of the asked dtype, NaN rows for the images in `errors`.
+
+    `ids` are the callers' names of the images, or empty where none has one.
+    """
+
+    features: np.ndarray
+    errors: list[ItemError]
+    ids: list[str]
+    fingerprint: str
+    backbone: str
+
+
+def identity_of(loaded: LoadedBackbone) -> BackboneIdentity:
+    """What a loaded backbone brings to a fingerprint."""
+    return BackboneIdentity(
+        architecture=loaded.facts.architecture,
+        weights_sha256=loaded.report.weights_sha256,
+        preprocess=loaded.facts.preprocess,
+        numerics=loaded.report.numerics,
+    )
+
+
+class ExtractFeatures:
+    """Features by any backbone, of one batch or of a stream of batches."""
+
+    def __init__(
+        self,
+        pool: BackbonePool,
+        engine: FeatureEngine,
+        admission: Admission,
+        *,
+        default_backbone: str,
+        max_images: int,
+    ) -> None:
+        """`max_images`: most images in one message."""
+        self._pool = pool
+        self._engine = engine
+        self._admission = admission
+        self._default_backbone = default_backbone
+        self._max_images = max_images
+
+    async def extract(self, images: Sequence[SourceImage], options: FeatureOptions) -> FeatureBatch:
+        """Features of one batch, ahead of all streams.
+
+        Raises:
+            InvalidArgument: no images, too many, or options that this backbone cannot meet.
+            ResourceExhausted: the server is full; nothing was queued.
+            PenultError: the backbone cannot be used.
+        """
+        if not images:
+            raise InvalidArgument("NO_IMAGES", "the request holds no image", field="images")
+        self._check_count(images)
+        _check_scales(options)
+        views = len(images) * options.tta.views
+        self._admission.enter(views)
+        try:
+            async with self._pool.lease(options.backbone or self._default_backbone) as loaded:
+                return await self._compute(loaded, images, options, Priority.INTERACTIVE)
+        finally:
+            self._admission.leave(views)
+
+    async def stream(
+        self, batches: AsyncIterator[Sequence[SourceImage]], options: FeatureOptions
+    ) -> AsyncGenerator[FeatureBatch, None]:
+        """Features of every batch, in order, with at most STREAM_DEPTH batches inside at once.
+
+        A consumer that stops reading stops the intake as well. A batch may be empty. Raises as `extract`
+        does, but waits for room instead of refusing.
+        """
+        _check_scales(options)
+        async with self._pool.lease(options.backbone or self._default_backbone) as loaded:
+            loaded.dim(options.output)
+            tasks: asyncio.Queue[asyncio.Task[FeatureBatch] | None] = asyncio.Queue(STREAM_DEPTH)
+            reader = asyncio.create_task(self._read(loaded, batches, options, tasks))
+            try:
+                while task := await tasks.get():
+                    yield await task
+                await reader  # raises what stopped the intake
+            finally:
+                reader.cancel()
+                while not tasks.empty():
+                    if task := tasks.get_nowait():
+                        task.cancel()
+
+    async def _read(
+        self,
+        loaded: LoadedBackbone,
+        batches: AsyncIterator[Sequence[SourceImage]],
+        options: FeatureOptions,
+        tasks: asyncio.Queue[asyncio.Task[FeatureBatch] | None],
+    ) -> None:
+        first_index = 0
+        try:
+            async for images in batches:
+                self._check_count(images)
+                views = len(images) * options.tta.views
+                await self._admission.wait_and_enter(views)
+                task = asyncio.create_task(
+                    self._compute(loaded, images, options, Priority.BULK, first_index=first_index)
+                )
+                task.add_done_callback(functools.partial(self._leave, views))
+                first_index += len(images)
+                try:
+                    await tasks.put(task)
+                except asyncio.CancelledError:
+                    task.cancel()
+                    raise
+        except asyncio.CancelledError:
+            raise  # the consumer has stopped listening: nobody waits for the end mark
+        except BaseException:
+            await tasks.put(None)
+            raise
+        await tasks.put(None)
+
+    def _leave(self, views: int, _: object) -> None:
+        self._admission.leave(views)
+
+    async def _compute(
+        self,
+        loaded: LoadedBackbone,
+        images: Sequence[SourceImage],
+        options: FeatureOptions,
+        priority: Priority,
+        first_index: int = 0,
+    ) -> FeatureBatch:
+        raw = await self._engine.compute(loaded, images, options.tta, options.output, priority)
+        return FeatureBatch(
+            finish_features(raw.values, options.tta.views, options),
+            [dataclasses.replace(error, index=error.index + first_index) for error in raw.errors],
+            [image.id for image in images] if any(image.id for image in images) else [],
+            fingerprint(identity_of(loaded), options),
+            loaded.facts.name,
+        )
+
+    def _check_count(self, images: Sequence[SourceImage]) -> None:
+        if len(images) > self._max_images:
+            raise InvalidArgument(
+                "TOO_MANY_IMAGES",
+                f"{len(images)} images in one message; at most {self._max_images} are taken",
+                field="images",
+                hint="split the batch, or use ExtractStream with smaller messages",
+            )
+
+
+def _check_scales(options: FeatureOptions) -> None:
+    scales, (low, high) = options.tta.scales, SCALE_RANGE
+    if len(scales) > MAX_SCALES or len(set(scales)) != len(scales):
+        raise InvalidArgument(
+            "BAD_SCALES", f"at most {MAX_SCALES} different scales are taken", field="options.tta.scales"
+        )
+    for position, scale in enumerate(scales):
+        if not low <= scale <= high:  # also false for NaN
+            raise InvalidArgument(
+                "BAD_SCALES",
+                f"scale {scale} is outside [{low}, {high}]",
+                field=f"options.tta.scales[{position}]",
+            )

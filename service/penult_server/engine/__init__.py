@@ -1,0 +1,1 @@
+"""What computes: decoding, backbones, execution providers and the device thread."""

@@ -1,0 +1,1 @@
+"""Analysis of datasets: pictures, duplicates, and the job that looks for them."""

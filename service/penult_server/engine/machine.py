@@ -1,0 +1,35 @@
+"""What this process may use of the machine, inside a container as well as outside."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores(cgroup: Path = _CGROUP) -> int:
+    """CPU cores: those of the affinity mask, or fewer where a container's quota (cgroup v2) says so."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = _numbers(cgroup / "cpu.max", 2)
+    return min(allowed, max(1, math.ceil(quota / period))) if math.isfinite(quota) else allowed
+
+
+def memory_bytes(device: torch.device, cgroup: Path = _CGROUP) -> int:
+    """Memory of the device; for the CPU, of the machine or of the container if that is less."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(min(installed, *_numbers(cgroup / "memory.max", 1)))
+
+
+def _numbers(path: Path, count: int) -> list[float]:
+    """Numbers of a cgroup file. Infinity stands for `max`, and for the first where there is no such file."""
+    try:
+        words = path.read_text().split()
+        return [math.inf if word == "max" else float(word) for word in words[:count]]
+    except (OSError, ValueError):
+        return [math.inf, 1.0][:count]

@@ -1,0 +1,128 @@
+"""A worker process: `python -m penult_server.engine.workers`, started by processes.py, does one job.
+
+Standard input brings one line of JSON and then stays open for as long as the server lives; standard
+output carries messages to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from penult_server.core.errors import PenultError
+from penult_server.core.jobs import JobError, LogLine
+from penult_server.engine.workers.kinds import find_in
+from penult_server.engine.workers.messages import MAX_TEXT, Beat, Channel
+from penult_server.engine.workers.result_file import read_result, write_result
+from penult_server.engine.workers.task import Task
+
+BEAT_SECONDS = 2.0
+_OOM_SCORE = "800"
+_PR_SET_PDEATHSIG = 1
+
+
+class _Stopped(BaseException):
+    """SIGTERM, raised where the work is, so that its `finally` blocks run."""
+
+
+def main() -> int:
+    """Does the job. Exit status 0 with a result, 1 with an error, 143 when stopped."""
+    channel = Channel(_take_standard_output())
+    _die_with_the_server()
+    _be_the_first_to_go()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        job = json.loads(sys.stdin.buffer.readline())
+        threading.Thread(target=_exit_at_end_of_input, daemon=True).start()
+        threading.Thread(target=_beat, args=(channel,), daemon=True).start()
+        with _alone(Path(job["directory"])):
+            _work(job, channel)
+        return 0
+    except _Stopped:
+        return 128 + signal.SIGTERM
+    except Exception as error:  # the end of the process: whatever a kind raises becomes its job's error
+        channel.send(_explained(error, channel))
+        return 1
+
+
+def _work(job: dict[str, Any], channel: Channel) -> None:
+    directory = Path(job["directory"])
+    if read_result(directory) is None:  # else an earlier run was lost after its last step
+        kind = find_in(job["module"], job["kind"])
+        write_result(directory, kind.run(Task(directory, channel), job["parameters"]))
+
+
+def _explained(error: Exception, channel: Channel) -> JobError:
+    if isinstance(error, PenultError):
+        return JobError(error.reason, error.message, error.hint)
+    if isinstance(error, MemoryError):
+        return JobError("OUT_OF_MEMORY", "the worker ran out of memory", "use less data or smaller settings")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return JobError(
+            "DISK_FULL", "the disk of the server's data directory is full", "free some space on it"
+        )
+    channel.send(LogLine("error", "".join(traceback.format_exception(error))[-MAX_TEXT:]))
+    return JobError(
+        "JOB_CRASHED", f"{type(error).__name__}: {error}", "the job's log has the details; report it"
+    )
+
+
+def _take_standard_output() -> int:
+    """The pipe to the server; what libraries print goes to standard error instead."""
+    handle = os.dup(1)
+    os.dup2(2, 1)
+    return handle
+
+
+def _die_with_the_server() -> None:
+    """So that no worker of a dead server writes where that of the next one does (Linux)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _be_the_first_to_go() -> None:
+    """Where memory runs out, the kernel is to end this process and not the server."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+
+
+def _exit_at_end_of_input() -> NoReturn:
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _beat(channel: Channel) -> None:
+    while True:
+        channel.send(Beat())
+        time.sleep(BEAT_SECONDS)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Any:
+    """Waits for a worker of the last server that has not quite died yet."""
+    with open(directory / ".lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; a second would interrupt the cleaning up
+    raise _Stopped
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # whatever threads a kind has left behind

@@ -1,0 +1,171 @@
+"""Every setting of the server, once: flags, environment, file and docs/settings.md all come from here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Precedence: flags, then `PENULT_*` environment variables, then the file, then the defaults."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PENULT_",
+        extra="forbid",
+        frozen=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    config: Path | None = Field(None, description="TOML file with any of these settings, by their names.")
+    data_dir: Path = Field(
+        Path("penult-data"), description="Everything that lasts: imported backbones, datasets, jobs."
+    )
+    listen: str = Field(
+        "127.0.0.1:50051", description="HOST:PORT of the gRPC server; port 0 picks a free one."
+    )
+
+    default_backbone: str = Field(
+        "tf_efficientnet_lite0", description="Backbone of requests that name none; loaded at start."
+    )
+    preload: list[str] = Field([], description="More backbones to load at start.")
+    checkpoint_dir: Path | None = Field(
+        None, description="Directory of .safetensors and .pth files to offer as backbones."
+    )
+    allow_download: bool = Field(
+        True, description="Fetch weights that are not here from timm's or torchvision's hub."
+    )
+    backbone_memory_mb: int = Field(
+        0, ge=0, description="MiB that all loaded backbones may hold; 0 takes half of the device's memory."
+    )
+
+    device: str = Field(
+        "auto", description="auto, cpu, cuda or cuda:N. auto takes the first GPU, else the CPU."
+    )
+    provider: Literal["auto", "torch", "openvino"] = Field(
+        "auto", description="Execution provider. auto takes the fastest that passes the check against torch."
+    )
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto",
+        description="Precision of the forward pass. auto never moves features by more than cosine 0.9999.",
+    )
+    compute_threads: int = Field(0, ge=0, description="CPU threads of a forward pass; 0 takes every core.")
+    decode_threads: int = Field(0, ge=0, description="Threads that decode images; 0 takes one for each core.")
+    jpeg_decoder: Literal["pillow", "nvjpeg"] = Field(
+        "pillow",
+        description="nvjpeg decodes JPEGs on the GPU; it moves features, which the fingerprint shows.",
+    )
+    tune_malloc: bool = Field(True, description="Keep freed activations in the process (glibc's mallopt).")
+
+    max_batch: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Most images in one forward pass; 0 takes 2 for each core, 4 to 32, and 64 on a GPU.",
+    )
+    max_wait_ms: float = Field(
+        4.0, ge=0, le=1000, description="Longest that an image waits for company when more are on their way."
+    )
+
+    max_message_mb: int = Field(64, ge=1, le=1024, description="Largest gRPC message in MiB, either way.")
+    max_images: int = Field(256, ge=1, description="Most images in one message.")
+    max_queued_images: int = Field(
+        1024, ge=1, description="Most images (times views) decoding, queued or computing; past it OVERLOADED."
+    )
+    max_calls: int = Field(1024, ge=1, description="Most calls in flight; past it OVERLOADED.")
+    max_image_mb: int = Field(32, ge=1, description="Largest encoded image in MiB.")
+    max_image_megapixels: int = Field(64, ge=1, description="Most pixels of an image, in millions.")
+    max_image_frames: int = Field(10_000, ge=1, description="Most frames of an animated image.")
+    max_upload_mb: int = Field(
+        256,
+        ge=1,
+        description="Most MiB of examples that are checked or written at once; past it uploads wait.",
+    )
+    max_workers: int = Field(
+        1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."
+    )
+    max_queued_jobs: int = Field(1000, ge=1, description="Most jobs that wait; past it TOO_MANY_JOBS.")
+    keep_jobs: int = Field(1000, ge=0, description="Most ended jobs that are kept; the oldest go first.")
+    keep_jobs_days: float = Field(30.0, gt=0, description="Days that an ended job is kept.")
+    max_job_events: int = Field(
+        10_000, ge=100, description="Most events that are kept of one job; the oldest go first."
+    )
+    max_checkpoint_mb: int = Field(8192, ge=1, description="Largest checkpoint to import, in MiB.")
+
+    health_interval_seconds: float = Field(
+        15.0, gt=0, description="Time between two forward passes that prove the device still works."
+    )
+    drain_seconds: float = Field(
+        30.0, ge=0, description="How long calls in flight may take to finish after SIGTERM."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto is console on a terminal and one JSON object a line elsewhere."
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
+        return value
+
+    @classmethod
+    def load(cls, arguments: list[str]) -> Settings:
+        """Settings from all their sources.
+
+        Raises:
+            FileNotFoundError: there is no file at `--config`.
+            pydantic.ValidationError: a value is wrong.
+            SystemExit: a flag is unknown, or help was asked for and printed.
+        """
+        config = _config_path(arguments)
+        if config is not None and not config.is_file():
+            raise FileNotFoundError(config)
+
+        class WithFile(cls):  # type: ignore[misc,valid-type]
+            @classmethod
+            def settings_customise_sources(
+                cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                flags, env = sources["init_settings"], sources["env_settings"]
+                return flags, env, TomlConfigSettingsSource(settings_cls, toml_file=config)
+
+        loaded = WithFile(_cli_parse_args=arguments, _cli_prog_name="penult-server serve")
+        return cls.model_construct(**loaded.model_dump())
+
+
+def _config_path(arguments: list[str]) -> Path | None:
+    """The file must be known before the other sources are read."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, default=os.environ.get("PENULT_CONFIG"))
+    given = parser.parse_known_args(arguments)[0].config
+    return None if given is None else Path(given)
+
+
+def markdown_table() -> str:
+    """The table of docs/settings.md."""
+    rows = ["| flag | environment | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        flag = "--" + name.replace("_", "-")
+        rows.append(
+            f"| `{flag}` | `PENULT_{name.upper()}` | `{_shown(field.default)}` | {field.description} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""What lasts: files and, later, the database of one data directory."""

@@ -1,0 +1,116 @@
+"""The database of one data directory: SQLite, one writer at a time, durable when a write returns."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, create_engine, event
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from penult_server.core.errors import DataLoss, FailedPrecondition, ResourceExhausted
+
+FILE = "penult.db"
+MIGRATIONS = Path(__file__).with_name("migrations")
+metadata = MetaData()
+
+# A write waits for the one before it; only a process that is no server could hold the lock for long.
+_BUSY_MILLISECONDS = 30_000
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+_IMMEDIATE = "penult_immediate"
+
+
+class Database:
+    """Transactions for every store. Blocking; called off the event loop. Threads may share one."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the file and brings its schema up to date.
+
+        Raises:
+            DataLoss: the file is no database, or a damaged one.
+            FailedPrecondition: a newer Penult has written it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _configure)
+        event.listen(self._engine, "begin", _begin)
+        self._writing = threading.Lock()
+        try:
+            self._migrate()
+        except CommandError as error:
+            self.close()
+            raise FailedPrecondition(
+                "DATABASE_NEWER", "a newer Penult has written this data directory", hint="run that version"
+            ) from error
+        except DatabaseError as error:
+            self.close()
+            raise DataLoss(
+                "DATABASE_DAMAGED",
+                f"the server's database cannot be read ({error.orig})",
+                hint="restore the data directory from a backup",
+            ) from error
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One state of everything, whatever is written meanwhile. Keep it short: it holds back the log."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is on disk when the block ends, and never was when the block raises.
+
+        Raises:
+            ResourceExhausted: the disk is full.
+        """
+        with self._writing, self._engine.connect() as connection:
+            connection = connection.execution_options(**{_IMMEDIATE: True})
+            try:
+                with connection.begin():
+                    yield connection
+            except OperationalError as error:
+                if "disk is full" in str(error.orig):
+                    raise disk_full() from error
+                raise
+
+    def close(self) -> None:
+        """Closes every connection; none may be in use."""
+        self._engine.dispose()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        with self.write() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def disk_full() -> ResourceExhausted:
+    """What every store answers when there is no room left."""
+    return ResourceExhausted(
+        "DISK_FULL", "the disk of the server's data directory is full", hint="free some space on the server"
+    )
+
+
+def _configure(connection: Any, _: object) -> None:
+    # sqlite3 must not open transactions on its own: it would open deferred ones.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once where another one has written between.
+    immediate = connection.get_execution_options().get(_IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,108 @@
+"""Imported checkpoints: one directory each, written beside its place and then renamed into it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from penult_server.core.backbones import ImportRecord
+from penult_server.core.errors import AlreadyExists, DataLoss, ResourceExhausted
+from penult_server.core.ports import CheckpointUpload
+from penult_server.store.files import rename_durably, sync_directory, write_durably
+
+RECORD = "backbone.json"
+_SPARE_BYTES = 64 << 20
+
+
+class ImportedBackboneStore:
+    """Implements core.ports.ImportedBackbones over a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Creates the directory and clears away uploads that a crash left behind."""
+        self._directory = directory
+        self._incoming = directory / ".incoming"
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True)
+
+    def find(self, name: str) -> ImportRecord | None:
+        """See core.ports.ImportedBackbones. Raises DataLoss where the record is damaged."""
+        try:
+            record = json.loads((self._directory / name / RECORD).read_bytes())
+            return ImportRecord(**record)
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise DataLoss(
+                "IMPORT_DAMAGED",
+                f"the record of imported backbone {name!r} is damaged",
+                hint="import it again",
+            ) from error
+
+    def begin(self, size_bytes: int) -> CheckpointUpload:
+        """See core.ports.ImportedBackbones."""
+        free = shutil.disk_usage(self._directory).free
+        if size_bytes + _SPARE_BYTES > free:
+            raise ResourceExhausted(
+                "DISK_FULL",
+                f"{size_bytes >> 20} MiB announced, {free >> 20} MiB free on the server's data directory",
+                hint="free some space on the server",
+            )
+        return _Upload(self._directory, Path(tempfile.mkdtemp(dir=self._incoming)))
+
+
+class _Upload:
+    """Implements core.ports.CheckpointUpload."""
+
+    def __init__(self, directory: Path, workspace: Path) -> None:
+        self._directory = directory
+        self._workspace = workspace
+        self._digest = hashlib.sha256()
+        self.path = workspace / "weights"
+        self._file: BinaryIO | None = open(self.path, "wb")  # noqa: SIM115 - closed by sha256 or discard
+
+    def write(self, chunk: bytes) -> None:
+        assert self._file is not None
+        self._digest.update(chunk)
+        self._file.write(chunk)
+
+    def sha256(self) -> str:
+        self._close()
+        self.path = self.path.rename(self._workspace / f"weights{_suffix(self.path)}")
+        return self._digest.hexdigest()
+
+    def commit(self, record: ImportRecord) -> None:
+        write_durably(self._workspace / RECORD, json.dumps(dataclasses.asdict(record), indent=1).encode())
+        sync_directory(self._workspace)
+        try:
+            rename_durably(self._workspace, self._directory / record.name)
+        except OSError as error:
+            raise AlreadyExists(
+                "BACKBONE_EXISTS",
+                f"backbone {record.name!r} was imported meanwhile",
+                hint="choose another name",
+            ) from error
+
+    def discard(self) -> None:
+        self._close()
+        shutil.rmtree(self._workspace, ignore_errors=True)
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._file = None
+
+
+def _suffix(path: Path) -> str:
+    """By content, because a client's file name proves nothing."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    # safetensors: eight bytes of header length, then a JSON object. All else is torch's to judge.
+    return ".safetensors" if start[8:] == b"{" else ".pth"

@@ -1,0 +1,51 @@
+"""JobService: follow and steer jobs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from penult.v1 import job_pb2 as pb
+from penult.v1 import job_pb2_grpc
+from penult_server.core.manage_jobs import ManageJobs
+from penult_server.transport.convert_jobs import event_to_wire, filter_from_wire, job_to_wire
+
+Context = grpc.aio.ServicerContext
+
+
+class JobService(job_pb2_grpc.JobServiceServicer):
+    """See protos/penult/v1/job.proto."""
+
+    def __init__(self, jobs: ManageJobs) -> None:
+        """The use cases."""
+        self._jobs = jobs
+
+    async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
+        """One job."""
+        return pb.GetJobResponse(job=job_to_wire(await self._jobs.get(request.id)))
+
+    async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
+        """One page of jobs."""
+        page = await self._jobs.list(filter_from_wire(request), request.page_size, request.page_token)
+        return pb.ListJobsResponse(jobs=map(job_to_wire, page.items), next_page_token=page.next_token)
+
+    async def WatchJob(
+        self, request: pb.WatchJobRequest, context: Context
+    ) -> AsyncIterator[pb.WatchJobResponse]:
+        """Events until the job has ended."""
+        async for event in self._jobs.watch(request.id, request.after_event):
+            yield pb.WatchJobResponse(event=event_to_wire(event))
+
+    async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
+        """Ends a job."""
+        return pb.CancelJobResponse(job=job_to_wire(await self._jobs.cancel(request.id, request.request_id)))
+
+    async def ResumeJob(self, request: pb.ResumeJobRequest, context: Context) -> pb.ResumeJobResponse:
+        """Queues a job again."""
+        return pb.ResumeJobResponse(job=job_to_wire(await self._jobs.resume(request.id, request.request_id)))
+
+    async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> pb.DeleteJobResponse:
+        """Forgets a job."""
+        await self._jobs.delete(request.id, request.request_id)
+        return pb.DeleteJobResponse()

@@ -1,0 +1,91 @@
+"""The gRPC server: services, interceptor, health, reflection and message limits in one place."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from penult.v1 import (
+    backbone_pb2,
+    backbone_pb2_grpc,
+    dataset_pb2,
+    dataset_pb2_grpc,
+    feature_pb2,
+    feature_pb2_grpc,
+    job_pb2,
+    job_pb2_grpc,
+)
+from penult_server.transport.backbone_service import BackboneService
+from penult_server.transport.dataset_service import DatasetService
+from penult_server.transport.feature_service import FeatureService
+from penult_server.transport.interceptor import CallInterceptor
+from penult_server.transport.job_service import JobService
+
+_SERVICES = (
+    backbone_pb2.DESCRIPTOR.services_by_name["BackboneService"].full_name,
+    dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
+    feature_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name,
+    job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+)
+
+
+class Server:
+    """Listens, says how healthy it is, and drains."""
+
+    def __init__(
+        self,
+        *,
+        features: FeatureService,
+        backbones: BackboneService,
+        datasets: DatasetService,
+        jobs: JobService,
+        max_message_bytes: int,
+        max_calls: int,
+    ) -> None:
+        """Binds nothing yet. Must be made on the running event loop."""
+        self._interceptor = CallInterceptor(max_calls)
+        self._server = grpc.aio.server(
+            interceptors=[self._interceptor],
+            options=[
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", max_message_bytes),
+                # Two servers on one port would share its calls at random; the second must fail instead.
+                ("grpc.so_reuseport", 0),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+        )
+        self._health = health.aio.HealthServicer()
+        feature_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
+        backbone_pb2_grpc.add_BackboneServiceServicer_to_server(backbones, self._server)
+        dataset_pb2_grpc.add_DatasetServiceServicer_to_server(datasets, self._server)
+        job_pb2_grpc.add_JobServiceServicer_to_server(jobs, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self, address: str) -> int:
+        """Listens on `HOST:PORT` and returns the port. Health is NOT_SERVING until `set_serving`.
+
+        Raises RuntimeError where the address cannot be bound.
+        """
+        await self.set_serving(False)
+        port = self._server.add_insecure_port(address)
+        await self._server.start()
+        return port
+
+    async def set_serving(self, serving: bool) -> None:
+        """What health says, for the whole server and for each service."""
+        status = (
+            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *_SERVICES):
+            await self._health.set(name, status)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuses new calls with UNAVAILABLE, lets those in flight finish, and cancels what is left then."""
+        self._interceptor.draining = True
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(seconds)

@@ -1,0 +1,47 @@
+"""One vocabulary: the enums of the wire and those of the core name the same things."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
+from penult.job_types import JobState as JobStateWord
+from penult.v1 import backbone_pb2, dataset_pb2, feature_pb2, job_pb2, tensor_pb2
+from penult_server.core.backbones import BackboneSource, BackboneState
+from penult_server.core.datasets import Split
+from penult_server.core.features import FeatureDType, Pooling
+from penult_server.core.jobs import JobState, LogLevel
+
+
+def words(wire: EnumTypeWrapper, prefix: str) -> set[str]:
+    return {key.removeprefix(prefix).lower() for key in wire.DESCRIPTOR.values_by_name} - {"unspecified"}
+
+
+@pytest.mark.parametrize(
+    ("wire", "core"),
+    [(backbone_pb2.BackboneState, BackboneState), (backbone_pb2.BackboneSource, BackboneSource)],
+    ids=["state", "source"],
+)
+def test_backbone_enums_agree(wire: EnumTypeWrapper, core: type[BackboneState | BackboneSource]) -> None:
+    prefix = wire.DESCRIPTOR.name.replace("Backbone", "BACKBONE_").upper() + "_"
+    assert words(wire, prefix) == {member.value for member in core}
+
+
+def test_poolings_agree() -> None:
+    assert words(feature_pb2.Pooling, "POOLING_") == set(get_args(Pooling)) - {"default"}
+
+
+def test_splits_agree() -> None:
+    assert words(dataset_pb2.Split, "SPLIT_") == {split.value for split in Split}
+
+
+def test_every_feature_dtype_has_a_word_on_the_wire() -> None:
+    assert set(get_args(FeatureDType)) <= words(tensor_pb2.DataType, "DATA_TYPE_")
+
+
+def test_job_states_and_log_levels_agree() -> None:
+    assert words(job_pb2.JobState, "JOB_STATE_") == {state.value for state in JobState}
+    assert set(get_args(JobStateWord)) == {state.value for state in JobState}
+    assert words(job_pb2.LogLevel, "LOG_LEVEL_") == set(get_args(LogLevel))

@@ -1,0 +1,41 @@
+"""Fixtures that every part of the suite shares."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real images: $PENULT_TEST_DATA, else ../shared/data beside the checkout; skips without it."""
+    given = os.environ.get("PENULT_TEST_DATA")
+    folder = Path(given) if given else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no test images at {folder}; set PENULT_TEST_DATA to a folder that has them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_jpegs() -> list[bytes]:
+    """Eight JPEG files, 280 x 280 to 640 x 427: different cuts of two real photographs (scikit-learn's)."""
+    return list(_cut_photographs())
+
+
+def _cut_photographs() -> Iterator[bytes]:
+    # Imported here so that tests of the light client can run where scikit-learn is missing.
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    boxes = ((0, 0, 640, 427), (0, 0, 320, 427), (300, 20, 640, 300), (180, 90, 460, 370))
+    for photograph in load_sample_images().images:
+        for box in boxes:
+            file = io.BytesIO()
+            Image.fromarray(photograph).crop(box).save(file, "JPEG", quality=90)
+            yield file.getvalue()

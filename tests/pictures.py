@@ -1,0 +1,14 @@
+"""Pictures in any number, each different from all others, for tests that need many."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+
+def tiny_png(number: int) -> bytes:
+    """A 4 x 4 PNG file of one colour; numbers below 2**24 give different ones."""
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), (number >> 16 & 255, number >> 8 & 255, number & 255)).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from penult_server.core.errors import DataLoss, FailedPrecondition
+from penult_server.store import acknowledged, dataset_tables
+from penult_server.store.data_dir import exclusive
+from penult_server.store.database import Database, metadata
+
+TABLES = (
+    acknowledged.acknowledged,
+    dataset_tables.datasets,
+    dataset_tables.examples,
+    dataset_tables.example_labels,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "penult.db")
+    yield opened
+    opened.close()
+
+
+def test_migrations_lead_to_the_tables_that_the_code_uses(database: Database) -> None:
+    with database.read() as connection:
+        difference = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert not [change for change in difference if any(table.name in repr(change) for table in TABLES)]
+
+
+def test_what_is_written_is_on_disk_and_survives(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        acknowledged.remember(connection, "r", "a write", 7)
+
+    def write_and_fail() -> None:
+        with database.write() as connection:
+            acknowledged.remember(connection, "half", "a write", 8)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_and_fail()
+    database.close()
+    again = Database(tmp_path / "penult.db")
+    with again.read() as connection:
+        assert acknowledged.recall(connection, "r", "a write") == 7
+        assert acknowledged.recall(connection, "half", "a write") is None
+    again.close()
+
+
+def test_writers_that_read_first_wait_for_each_other(database: Database) -> None:
+    def count_up() -> None:
+        for _ in range(20):
+            with database.write() as connection:
+                now = acknowledged.recall(connection, "count", "w") or 0
+                connection.execute(acknowledged.acknowledged.delete())
+                acknowledged.remember(connection, "count", "w", now + 1)
+
+    threads = [threading.Thread(target=count_up) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert acknowledged.recall(connection, "count", "w") == 80
+
+
+def test_a_read_sees_one_state_whatever_is_written(database: Database) -> None:
+    with database.read() as reader:
+        assert acknowledged.recall(reader, "r", "w") is None
+        with database.write() as connection:
+            acknowledged.remember(connection, "r", "w", 1)
+        assert acknowledged.recall(reader, "r", "w") is None
+    with database.read() as reader:
+        assert acknowledged.recall(reader, "r", "w") == 1
+
+
+def test_a_file_of_a_newer_version_is_refused(database: Database, tmp_path: Path) -> None:
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    database.close()
+    with pytest.raises(FailedPrecondition) as caught:
+        Database(tmp_path / "penult.db")
+    assert caught.value.reason == "DATABASE_NEWER"
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "penult.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(DataLoss) as caught:
+        Database(tmp_path / "penult.db")
+    assert caught.value.reason == "DATABASE_DAMAGED"
+
+
+def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:
+    with exclusive(tmp_path / "data"):
+        with pytest.raises(FailedPrecondition) as caught, exclusive(tmp_path / "data"):
+            pass
+        assert caught.value.reason == "DATA_DIR_IN_USE"
+    with exclusive(tmp_path / "data"):
+        pass
