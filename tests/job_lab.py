@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from penult_server.core.job_feed import JobFeed
-from penult_server.core.job_ports import Publish
+from penult_server.core.job_ports import Publish, Stage
 from penult_server.core.jobs import Job, JobEvent
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.run_jobs import JobRunner, Retention
@@ -83,6 +83,7 @@ async def lab(
     max_queued: int = 100,
     max_events: int = 1000,
     retention: Retention = FOREVER,
+    stages: Mapping[str, Stage] | None = None,
     publish: Mapping[str, Publish] | None = None,
     silence_seconds: float = 60,
 ) -> AsyncIterator[Lab]:
@@ -93,11 +94,11 @@ async def lab(
     reported: list[tuple[str, BaseException]] = []
     runner = JobRunner(
         store, directories, WorkerProcesses(grace_seconds=0.5, silence_seconds=silence_seconds), feed,
-        max_workers=max_workers, retention=retention, publish=publish or {},
+        max_workers=max_workers, retention=retention, stages=stages or {}, publish=publish or {},
         report=lambda job_id, error: reported.append((job_id, error)),
     )  # fmt: skip
     jobs = ManageJobs(
-        store, directories, RegisteredKinds(), feed,
+        store, directories, RegisteredKinds({"stage": True}), feed,
         max_queued=max_queued, wake=runner.wake, stop=runner.stop,
     )  # fmt: skip
     await runner.recover()

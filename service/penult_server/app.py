@@ -217,13 +217,14 @@ def _jobs(settings: Settings, database: Database, feed: JobFeed) -> tuple[JobRun
         feed,
         max_workers=settings.max_workers,
         retention=Retention(settings.keep_jobs, settings.keep_jobs_days * _DAY_SECONDS),
+        stages={},
         publish={},
         report=lambda job_id, error: log.error("job_not_settled", job=job_id, exc_info=error),
     )
     jobs = ManageJobs(
         store,
         directories,
-        RegisteredKinds(),
+        RegisteredKinds({}),
         feed,
         max_queued=settings.max_queued_jobs,
         wake=runner.wake,

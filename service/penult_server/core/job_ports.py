@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,10 @@ WorkerMessage = Progress | Metrics | LogLine | Saved
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class WorkerEnd:
-    """How a worker ended: with a complete result, with an error of the work, or else lost. Exactly one."""
+    """How a worker ended: with a complete result, with an error of the work, or else lost. Exactly one.
+
+    None of them is the end of a stage that has prepared the work of a worker.
+    """
 
     result: Mapping[str, Any] | None = None
     error: JobError | None = None
@@ -151,6 +154,17 @@ class JobDirectories(Protocol):
         """Of which jobs there are directories."""
         ...
 
+
+Report = Callable[[Sequence[WorkerMessage]], Awaitable[None]]
+"""Tells what a stage has to say; waits while the database is behind."""
+
+Stage = Callable[[Job, Path, Report], Awaitable[Mapping[str, Any] | None]]
+"""The part of a job that is done inside the server, for what needs its device or its indexes.
+
+Runs before the job's worker, and writes into the job's directory what that needs; or returns the
+result, and then there is no worker. It is cancelled when the job is or the server drains, and runs
+again after a crash. It raises a PenultError for what is wrong with the job.
+"""
 
 Publish = Callable[[Job, Path, Mapping[str, Any]], Mapping[str, Any]]
 """Makes what a job made visible, in one commit, and returns the result to show.

@@ -16,6 +16,7 @@ from penult_server.core.job_ports import (
     JobStore,
     Publish,
     Saved,
+    Stage,
     Worker,
     WorkerEnd,
     WorkerMessage,
@@ -33,6 +34,7 @@ from penult_server.core.jobs import (
     Progress,
     advance,
 )
+from penult_server.core.stages import StageRun
 from penult_server.core.time_left import TimeLeft
 
 MAX_LOSSES = 3
@@ -61,10 +63,13 @@ class JobRunner:
         *,
         max_workers: int,
         retention: Retention,
+        stages: Mapping[str, Stage],
         publish: Mapping[str, Publish],
         report: Callable[[str, BaseException], None],
     ) -> None:
-        """`publish`: by kind, for those that make more than a result to show.
+        """`stages`: by kind, for those with work to do inside the server before, or instead of, a worker.
+
+        `publish`: by kind, for those that make more than a result to show.
 
         `report(job_id, error)` hears what keeps a job from being settled, such as a full disk.
         """
@@ -74,6 +79,7 @@ class JobRunner:
         self._feed = feed
         self._max_workers = max_workers
         self._retention = retention
+        self._stages = stages
         self._publish = publish
         self._report = report
         self._work = asyncio.Event()
@@ -151,12 +157,19 @@ class JobRunner:
                 await asyncio.sleep(_FULL_DISK_SECONDS)
 
     async def _work_on(self, job: Job) -> WorkerEnd:
-        worker = await self._workers.start(job, self._directories.path(job.id))
+        directory = self._directories.path(job.id)
+        clock = TimeLeft(time.monotonic)
+        if stage := self._stages.get(job.kind):
+            end = await self._listen(job, StageRun(stage, job, directory), clock)
+            if end != WorkerEnd():
+                return end
+        return await self._listen(job, await self._workers.start(job, directory), clock)
+
+    async def _listen(self, job: Job, worker: Worker, clock: TimeLeft) -> WorkerEnd:
         self._worker_of[job.id] = worker
         try:
             if self._closing or (await asyncio.to_thread(self._store.get, job.id)).cancelling:
                 worker.stop()
-            clock = TimeLeft(time.monotonic)
             async for batch in worker.messages():
                 messages = [clock.add(each) if isinstance(each, Progress) else each for each in batch]
                 await self._update(job.id, functools.partial(_recorded, messages))

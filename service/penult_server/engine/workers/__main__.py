@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import json
 import os
@@ -16,15 +15,14 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from penult_server.core.errors import PenultError
+from penult_server.core.job_faults import explain
 from penult_server.core.jobs import JobError, LogLine
 from penult_server.engine.workers.kinds import find_in
-from penult_server.engine.workers.messages import MAX_TEXT, Beat, Channel
+from penult_server.engine.workers.messages import Beat, Channel
 from penult_server.engine.workers.result_file import read_result, write_result
 from penult_server.engine.workers.task import Task
 
@@ -65,18 +63,10 @@ def _work(job: dict[str, Any], channel: Channel) -> None:
 
 
 def _explained(error: Exception, channel: Channel) -> JobError:
-    if isinstance(error, PenultError):
-        return JobError(error.reason, error.message, error.hint)
-    if isinstance(error, MemoryError):
-        return JobError("OUT_OF_MEMORY", "the worker ran out of memory", "use less data or smaller settings")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return JobError(
-            "DISK_FULL", "the disk of the server's data directory is full", "free some space on it"
-        )
-    channel.send(LogLine("error", "".join(traceback.format_exception(error))[-MAX_TEXT:]))
-    return JobError(
-        "JOB_CRASHED", f"{type(error).__name__}: {error}", "the job's log has the details; report it"
-    )
+    why, trace = explain(error)
+    if trace:
+        channel.send(LogLine("error", trace))
+    return why
 
 
 def _take_standard_output() -> int:

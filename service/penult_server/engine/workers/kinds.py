@@ -61,6 +61,10 @@ def find_in(module: str, name: str) -> Kind:
 class RegisteredKinds:
     """Implements core.job_ports.JobKinds."""
 
+    def __init__(self, without_worker: Mapping[str, bool]) -> None:
+        """`without_worker`: kinds that are done by a stage in the server alone, and whether they resume."""
+        self._without_worker = without_worker
+
     def resumable(self, kind: str) -> bool:
         """See core.job_ports.JobKinds."""
-        return find(kind).resumable
+        return self._without_worker[kind] if kind in self._without_worker else find(kind).resumable
