@@ -1,0 +1,128 @@
+"""Exact search over rows. Inside the engine scores are goodness: the larger the better, for every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import faiss
+import numpy as np
+
+from penult_server.core.index_kinds import Metric
+from penult_server.engine.indexes.rows import ArrayBlock, RowsView
+
+PIECE_ROWS = 8192
+"""Rows that are gathered or converted at once."""
+_SCORE_BYTES = 64 << 20
+NOTHING = -1
+
+Pieces = Iterable[tuple[np.ndarray | int, np.ndarray]]
+"""Row numbers of a piece, or its first one where they follow each other, and its vectors."""
+
+
+def prepare(vectors: np.ndarray, metric: Metric) -> np.ndarray:
+    """Vectors as they are stored and asked with: float32 (N, dim), contiguous, of length 1 for cosine."""
+    values = np.ascontiguousarray(vectors, np.float32)
+    if metric != "cosine":
+        return values
+    # Twice, because squares of small or large values leave float32.
+    values = values / np.abs(values).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
+    return np.ascontiguousarray(values / np.linalg.norm(values, axis=1, keepdims=True))
+
+
+def pieces(
+    rows: RowsView, first: int, chosen: np.ndarray | None
+) -> Iterator[tuple[np.ndarray | int, np.ndarray]]:
+    """Rows from `first` on, or those of `chosen`, piece by piece."""
+    if chosen is None:
+        yield from rows.parts(first, rows.count, 4 * PIECE_ROWS)
+        return
+    for start in range(0, len(chosen), PIECE_ROWS):
+        part = chosen[start : start + PIECE_ROWS]
+        yield part, rows.gather(part)
+
+
+def nearest(queries: np.ndarray, searched: Pieces, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
+    """The k best rows for each query, and how good they are, best first; NOTHING where there are fewer."""
+    found = np.full((len(queries), 0), NOTHING, np.int64)
+    goodness = np.full((len(queries), 0), -np.inf, np.float32)
+    for numbers, vectors in searched:
+        good, at = _nearest_of(queries, vectors, min(k, len(vectors)), metric)
+        at = at + numbers if isinstance(numbers, int) else np.where(at >= 0, numbers[at], NOTHING)
+        found, goodness = np.hstack([found, at]), np.hstack([goodness, good])
+        if found.shape[1] > k:
+            best = np.argpartition(-goodness, k - 1, axis=1)[:, :k]
+            found, goodness = np.take_along_axis(found, best, 1), np.take_along_axis(goodness, best, 1)
+    order = np.argsort(-goodness, axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1), np.take_along_axis(goodness, order, 1)
+
+
+def _nearest_of(
+    queries: np.ndarray, vectors: np.ndarray, k: int, metric: Metric
+) -> tuple[np.ndarray, np.ndarray]:
+    if metric == "l2":
+        distances, at = faiss.knn(queries, vectors, k, faiss.METRIC_L2)
+        return -distances, at
+    return faiss.knn(queries, vectors, k, faiss.METRIC_INNER_PRODUCT)
+
+
+def goodness(queries: np.ndarray, rows: RowsView, found: np.ndarray, metric: Metric) -> np.ndarray:
+    """How good given rows are, by one formula: equal vectors get equal scores, however they were found.
+
+    Args:
+        queries: float32 (Q, dim).
+        rows: where the vectors are.
+        found: int64 (Q, C), NOTHING allowed.
+        metric: the index's.
+
+    Returns:
+        float32 (Q, C): the product, or minus the squared distance; -inf for NOTHING.
+    """
+    scores = np.full(found.shape, -np.inf, np.float32)
+    if not found.size:
+        return scores
+    block = rows.blocks[0]
+    if len(rows.blocks) == 1 and isinstance(block, ArrayBlock) and block.values.dtype == np.float32:
+        values = _by_position(queries, block.values[: rows.count], found, metric)
+        return np.where(found >= 0, values, scores)
+    most = max(1, _SCORE_BYTES // (found.shape[1] * queries.shape[1] * 4))
+    for first in range(0, len(queries), most):
+        part = found[first : first + most]
+        there = part >= 0
+        gathered = rows.gather(part[there])
+        positions = np.full(part.shape, NOTHING, np.int64)
+        positions[there] = np.arange(len(gathered))
+        values = _by_position(queries[first : first + most], gathered, positions, metric)
+        scores[first : first + most][there] = values[there]
+    return scores
+
+
+def _by_position(
+    queries: np.ndarray, vectors: np.ndarray, positions: np.ndarray, metric: Metric
+) -> np.ndarray:
+    """FAISS's own loop over pairs, which copies nothing."""
+    queries, positions = np.ascontiguousarray(queries), np.ascontiguousarray(positions)
+    values = np.zeros(positions.shape, np.float32)
+    score = faiss.fvec_L2sqr_by_idx if metric == "l2" else faiss.fvec_inner_products_by_idx
+    score(
+        faiss.swig_ptr(values),
+        faiss.swig_ptr(queries),
+        faiss.swig_ptr(vectors),
+        faiss.swig_ptr(positions),
+        queries.shape[1],
+        *positions.shape,
+    )
+    return -values if metric == "l2" else values
+
+
+def as_scores(goodness: np.ndarray, metric: Metric) -> np.ndarray:
+    """Goodness in the words of core.index_kinds: cosines in [-1, 1], products, or distances."""
+    if metric == "cosine":
+        return np.clip(goodness, -1, 1)
+    return np.sqrt(np.maximum(-goodness, 0)) if metric == "l2" else goodness
+
+
+def as_goodness(score: float, metric: Metric) -> float:
+    """The least goodness that a score stands for."""
+    if metric == "l2":
+        return -(score * score) if score >= 0 else np.inf
+    return score

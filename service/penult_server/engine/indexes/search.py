@@ -1,0 +1,134 @@
+"""Search over one state: the structure proposes, exact scores decide, filters hold whatever their share."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from penult_server.engine.indexes import exact
+from penult_server.engine.indexes.exact import NOTHING
+from penult_server.engine.indexes.state import State
+
+# Candidates beyond k, for rows that died and for equal scores at the end of the list.
+_SPARE = 8
+# Most candidates that are looked at to put equal scores at the end of the list in order.
+_MOST_FOR_TIES = 2048
+# Up to so many allowed rows, or this share of all, a scan costs less than a structure that skips the rest.
+_SCAN_ROWS = 20_000
+_SCAN_SHARE = 0.02
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for: float32 (Q, dim) prepared queries, and k.
+
+    `allowed` holds the living rows that may be found, rising, or is None for all of them; `excluded`
+    the rows that each query must not find, or is empty.
+    """
+
+    queries: np.ndarray
+    k: int
+    allowed: np.ndarray | None = None
+    excluded: Sequence[np.ndarray] = ()
+
+    def only(self, chosen: np.ndarray) -> Wanted:
+        """The same for some of the queries, by their positions."""
+        excluded = [self.excluded[number] for number in chosen] if self.excluded else ()
+        return dataclasses.replace(self, queries=self.queries[chosen], excluded=excluded)
+
+    @property
+    def spare(self) -> int:
+        """Candidates beyond k that a search should ask for."""
+        return _SPARE + max(map(len, self.excluded), default=0)
+
+
+def search(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
+    """The k best rows for each query, equal ones by key, and their goodness; NOTHING ends short lists."""
+    eligible = state.count if wanted.allowed is None else len(wanted.allowed)
+    if not eligible or not len(wanted.queries):
+        shape = (len(wanted.queries), wanted.k)
+        return np.full(shape, NOTHING, np.int64), np.full(shape, -np.inf, np.float32)
+    few = wanted.allowed is not None and eligible <= max(_SCAN_ROWS, _SCAN_SHARE * state.count)
+    if state.structure is None or few:
+        return search_exactly(state, wanted)
+    return _search_structure(state, wanted)
+
+
+def search_exactly(state: State, wanted: Wanted, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Like `search`, by comparing with every row from `first` on."""
+    found = np.full((len(wanted.queries), wanted.k), NOTHING, np.int64)
+    good = np.full(found.shape, -np.inf, np.float32)
+    chosen = wanted.allowed
+    if chosen is not None:
+        chosen = chosen[np.searchsorted(chosen, first) :]
+    total = state.rows.count - first if chosen is None else len(chosen)
+    living = int(np.count_nonzero(state.alive[first:])) if chosen is None else total
+    if not living:
+        return found, good
+    ask = wanted.k + wanted.spare
+    todo = np.arange(len(wanted.queries))
+    while len(todo):
+        part = wanted.only(todo)
+        candidates, _ = exact.nearest(
+            part.queries, exact.pieces(state.rows, first, chosen), min(ask, total), state.metric
+        )
+        found[todo], good[todo], last = _rank(state, part, candidates)
+        if ask >= total:
+            break
+        short = found[todo, min(wanted.k, living) - 1] == NOTHING
+        tied = ~short & (good[todo, -1] <= last) if ask < _MOST_FOR_TIES else np.zeros_like(short)
+        if chosen is None and short.any():  # the nearest rows are dead: look only at the living
+            chosen = first + np.flatnonzero(state.alive[first:])
+            total = len(chosen)
+        else:
+            ask *= 8
+        todo = todo[short | tied]
+    return found, good
+
+
+def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
+    structure = state.structure
+    assert structure is not None
+    fresh = search_exactly(state, wanted, structure.size) if state.rows.count > structure.size else None
+    may = state.alive[: structure.size]
+    if wanted.allowed is not None:
+        may = np.zeros(structure.size, bool)
+        may[wanted.allowed[: np.searchsorted(wanted.allowed, structure.size)]] = True
+    enough = min(wanted.k, int(np.count_nonzero(may)))
+    everything = np.arange(len(wanted.queries))
+    found = np.full((len(everything), wanted.k), NOTHING, np.int64)
+    good = np.full(found.shape, -np.inf, np.float32)
+    todo = everything
+    # First without a selector, which slows FAISS down, then with one, then exactly.
+    for selected in (False, True) if wanted.allowed is None else (True,):
+        part = wanted.only(todo)
+        candidates = structure.candidates(part.queries, wanted.k + wanted.spare, may if selected else None)
+        found[todo], good[todo], _ = _rank(state, part, candidates)
+        todo = todo[found[todo, enough - 1] == NOTHING] if enough else todo[:0]
+        if not len(todo):
+            break
+    if len(todo):
+        found[todo], good[todo] = search_exactly(state, wanted.only(todo))
+    if fresh is not None:
+        found, good, _ = _rank(state, wanted, np.hstack([found, fresh[0]]))
+    return found, good
+
+
+def _rank(state: State, wanted: Wanted, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k best of candidates (Q, C) that may be found, with goodness, and that of the worst candidate."""
+    every = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
+    worst = np.where(candidates >= 0, every, np.inf).min(axis=1)
+    barred = (candidates >= 0) & ~state.alive[candidates]
+    for number, rows in enumerate(wanted.excluded):
+        if len(rows):
+            barred[number] |= np.isin(candidates[number], rows)
+    candidates = np.where(barred, NOTHING, candidates)
+    every = np.where(candidates >= 0, every, -np.inf)
+    order = np.lexsort((state.keys[candidates], -every), axis=-1)[:, : wanted.k]
+    found = np.full((len(candidates), wanted.k), NOTHING, np.int64)
+    good = np.full(found.shape, -np.inf, np.float32)
+    found[:, : order.shape[1]] = np.take_along_axis(candidates, order, 1)
+    good[:, : order.shape[1]] = np.take_along_axis(every, order, 1)
+    return found, good, worst
