@@ -1,0 +1,53 @@
+"""The kinds of head. A kind is a class in a file of its own that registers itself; light to import."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from penult_server.core.errors import InvalidArgument
+from penult_server.engine.heads.base import HeadKind
+from penult_server.engine.heads.parameters import HeadParameters, checked
+
+_kinds: dict[str, HeadKind] = {}
+K = TypeVar("K", bound=HeadKind)
+
+
+def head(name: str) -> Callable[[type[K]], type[K]]:
+    """Registers the decorated class under the name that clients use."""
+
+    def register(kind: type[K]) -> type[K]:
+        _kinds[name] = kind()
+        return kind
+
+    return register
+
+
+def head_kinds() -> list[str]:
+    """Names of all that are registered, sorted."""
+    return sorted(_kinds)
+
+
+def find(name: str) -> HeadKind:
+    """A kind by name. Raises InvalidArgument HEAD_UNKNOWN with near names."""
+    if name in _kinds:
+        return _kinds[name]
+    near = difflib.get_close_matches(name, _kinds, n=3, cutoff=0.4)
+    raise InvalidArgument(
+        "HEAD_UNKNOWN",
+        f"there is no head {name!r}",
+        field="head",
+        hint=f"near: {', '.join(near)}" if near else f"there are: {', '.join(head_kinds())}",
+        near_matches=",".join(near),
+    )
+
+
+def parse(name: str, parameters: Mapping[str, Any]) -> HeadParameters:
+    """The parameters of a head with types and defaults. Raises InvalidArgument as `find` and `checked` do."""
+    return checked(find(name).Parameters, parameters)
+
+
+def validate(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters as complete JSON, for the time of submitting. Raises InvalidArgument as `parse` does."""
+    return parse(name, parameters).model_dump(mode="json")
