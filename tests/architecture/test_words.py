@@ -8,11 +8,12 @@ import pytest
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from penult.job_types import JobState as JobStateWord
-from penult.v1 import backbone_pb2, dataset_pb2, feature_pb2, job_pb2, tensor_pb2
+from penult.v1 import backbone_pb2, dataset_pb2, feature_pb2, job_pb2, model_version_pb2, tensor_pb2
 from penult_server.core.backbones import BackboneSource, BackboneState
 from penult_server.core.datasets import Split
 from penult_server.core.features import FeatureDType, Pooling
 from penult_server.core.jobs import JobState, LogLevel
+from penult_server.core.models import ModelKind
 
 
 def words(wire: EnumTypeWrapper, prefix: str) -> set[str]:
@@ -35,6 +36,10 @@ def test_poolings_agree() -> None:
 
 def test_splits_agree() -> None:
     assert words(dataset_pb2.Split, "SPLIT_") == {split.value for split in Split}
+
+
+def test_model_kinds_agree() -> None:
+    assert words(model_version_pb2.ModelKind, "MODEL_KIND_") == {kind.value for kind in ModelKind}
 
 
 def test_every_feature_dtype_has_a_word_on_the_wire() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -66,6 +67,11 @@ class ExtractFeatures:
         self._default_backbone = default_backbone
         self._max_images = max_images
 
+    @property
+    def max_images(self) -> int:
+        """Most images in one message."""
+        return self._max_images
+
     async def extract(self, images: Sequence[SourceImage], options: FeatureOptions) -> FeatureBatch:
         """Features of one batch, ahead of all streams.
 
@@ -86,19 +92,33 @@ class ExtractFeatures:
         finally:
             self._admission.leave(views)
 
+    @contextlib.asynccontextmanager
+    async def identified(self, backbone: str) -> AsyncIterator[tuple[str, BackboneIdentity]]:
+        """Full name and identity of a backbone, which stays loaded until the block ends.
+
+        Raises PenultError where it cannot be used.
+        """
+        async with self._pool.lease(backbone or self._default_backbone) as loaded:
+            yield loaded.facts.name, identity_of(loaded)
+
     async def stream(
-        self, batches: AsyncIterator[Sequence[SourceImage]], options: FeatureOptions
+        self,
+        batches: AsyncIterator[Sequence[SourceImage]],
+        options: FeatureOptions,
+        *,
+        separate_views: bool = False,
     ) -> AsyncGenerator[FeatureBatch, None]:
         """Features of every batch, in order, with at most STREAM_DEPTH batches inside at once.
 
         A consumer that stops reading stops the intake as well. A batch may be empty. Raises as `extract`
-        does, but waits for room instead of refusing.
+        does, but waits for room instead of refusing. With `separate_views` features are float32
+        (N, views, dim), those of each view as they come from the backbone.
         """
         _check_scales(options)
         async with self._pool.lease(options.backbone or self._default_backbone) as loaded:
             loaded.dim(options.output)
             tasks: asyncio.Queue[asyncio.Task[FeatureBatch] | None] = asyncio.Queue(STREAM_DEPTH)
-            reader = asyncio.create_task(self._read(loaded, batches, options, tasks))
+            reader = asyncio.create_task(self._read(loaded, batches, options, tasks, separate_views))
             try:
                 while task := await tasks.get():
                     yield await task
@@ -115,6 +135,7 @@ class ExtractFeatures:
         batches: AsyncIterator[Sequence[SourceImage]],
         options: FeatureOptions,
         tasks: asyncio.Queue[asyncio.Task[FeatureBatch] | None],
+        separate_views: bool,
     ) -> None:
         first_index = 0
         try:
@@ -123,7 +144,7 @@ class ExtractFeatures:
                 views = len(images) * options.tta.views
                 await self._admission.wait_and_enter(views)
                 task = asyncio.create_task(
-                    self._compute(loaded, images, options, Priority.BULK, first_index=first_index)
+                    self._compute(loaded, images, options, Priority.BULK, first_index, separate_views)
                 )
                 task.add_done_callback(functools.partial(self._leave, views))
                 first_index += len(images)
@@ -149,10 +170,14 @@ class ExtractFeatures:
         options: FeatureOptions,
         priority: Priority,
         first_index: int = 0,
+        separate_views: bool = False,
     ) -> FeatureBatch:
         raw = await self._engine.compute(loaded, images, options.tta, options.output, priority)
+        views = options.tta.views
         return FeatureBatch(
-            finish_features(raw.values, options.tta.views, options),
+            raw.values.reshape(-1, views, raw.values.shape[-1])
+            if separate_views
+            else finish_features(raw.values, views, options),
             [dataclasses.replace(error, index=error.index + first_index) for error in raw.errors],
             [image.id for image in images] if any(image.id for image in images) else [],
             fingerprint(identity_of(loaded), options),

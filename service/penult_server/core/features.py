@@ -25,6 +25,7 @@ class OutputSpec:
 
 
 DEFAULT_OUTPUT = OutputSpec()
+_PLAIN_VIEW = "scale 1, crop 0, flip 0"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,6 +67,25 @@ def fingerprint(identity: BackboneIdentity, options: FeatureOptions) -> str:
         "dtype": options.dtype,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def view_fingerprints(identity: BackboneIdentity, tta: TestTimeAugmentation) -> list[str]:
+    """One for each view of an image, in the order of core.preprocess.plan_views, as of a feature of its own.
+
+    That of a plain view is the fingerprint of a plain feature. Other layers, poolings, norms and dtypes
+    are not views.
+    """
+    plain = fingerprint(identity, FeatureOptions())
+    names = [
+        f"scale {scale:.6g}, crop {crop}, flip {flip:d}"
+        for scale in tta.scales
+        for crop in range(5 if tta.five_crops else 1)
+        for flip in ((False, True) if tta.flip else (False,))
+    ]
+    return [
+        plain if name == _PLAIN_VIEW else hashlib.sha256(f"{plain}: {name}".encode()).hexdigest()
+        for name in names
+    ]
 
 
 def finish_features(raw: np.ndarray, views: int, options: FeatureOptions) -> np.ndarray:

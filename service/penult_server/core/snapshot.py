@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,3 +67,12 @@ def read_examples(directory: Path) -> Iterator[SnapshotExample]:
             yield SnapshotExample(
                 values["sha256"], tuple(values["labels"]), Split(values["split"]), values["id"]
             )
+
+
+def content_sha256(directory: Path) -> str:
+    """sha256 hex over image, labels and split of each example, in whatever order they were added."""
+    lines = sorted(
+        json.dumps([example.sha256, example.labels, example.split.value])
+        for example in read_examples(directory)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

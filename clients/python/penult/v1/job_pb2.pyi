@@ -2,6 +2,8 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from penult.v1 import analysis_pb2 as _analysis_pb2
+from penult.v1 import evaluation_pb2 as _evaluation_pb2
+from penult.v1 import model_version_pb2 as _model_version_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -95,10 +97,14 @@ class JobError(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("dataset_analysis",)
+    __slots__ = ("dataset_analysis", "model_version", "evaluation")
     DATASET_ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_FIELD_NUMBER: _ClassVar[int]
     dataset_analysis: _analysis_pb2.DatasetAnalysis
-    def __init__(self, dataset_analysis: _Optional[_Union[_analysis_pb2.DatasetAnalysis, _Mapping]] = ...) -> None: ...
+    model_version: _model_version_pb2.ModelVersion
+    evaluation: _evaluation_pb2.Evaluation
+    def __init__(self, dataset_analysis: _Optional[_Union[_analysis_pb2.DatasetAnalysis, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., evaluation: _Optional[_Union[_evaluation_pb2.Evaluation, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "kind", "subject", "state", "create_time", "start_time", "end_time", "progress", "metrics", "result", "error", "resumable", "cancelling", "last_event")

@@ -1,0 +1,115 @@
+"""Files of model versions: one directory each, with a manifest of their sha256.
+
+A directory appears under its name when all its bytes are on disk, and never changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from penult_server.core.errors import DataLoss
+from penult_server.store.database import disk_full
+from penult_server.store.files import rename_durably, sync_directory, sync_file, write_durably
+
+MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
+
+
+class ArtifactStore:
+    """Implements core.model_ports.Artifacts over a directory. One thread at a time may write."""
+
+    def __init__(self, directory: Path) -> None:
+        """Creates the directory and clears away what a crash left half-written."""
+        self._directory = directory
+        self._incoming = directory / ".incoming"
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True)
+
+    def add(self, name: str, source: Path) -> int:
+        """See core.model_ports.Artifacts."""
+        with _full_disk_said():
+            workspace = Path(tempfile.mkdtemp(dir=self._incoming))
+            try:
+                files: dict[str, Any] = {}
+                for file in sorted(source.rglob("*")):
+                    if file.is_file():
+                        files[file.relative_to(source).as_posix()] = _copy(
+                            file, workspace / file.relative_to(source)
+                        )
+                write_durably(workspace / MANIFEST, json.dumps(files, indent=1).encode())
+                for folder, _, _ in os.walk(workspace):
+                    sync_directory(Path(folder))
+                self.remove(name)
+                rename_durably(workspace, self._directory / name)
+            except BaseException:
+                shutil.rmtree(workspace, ignore_errors=True)
+                raise
+        return sum(file["bytes"] for file in files.values())
+
+    def open(self, name: str) -> Path:
+        """See core.model_ports.Artifacts."""
+        path = self._directory / name
+        try:
+            manifest = json.loads((path / MANIFEST).read_bytes())
+            intact = bool(manifest) and all(
+                _sha256(path / file) == facts["sha256"] for file, facts in manifest.items()
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            intact = False
+        if not intact:
+            raise DataLoss(
+                "MODEL_DAMAGED",
+                "the stored files of this model version are missing or damaged",
+                hint="restore the data directory from a backup, or delete this version and train again",
+            )
+        return path
+
+    def link(self, name: str, target: Path) -> None:
+        """See core.model_ports.Artifacts. Both must be on one file system."""
+        with _full_disk_said():
+            shutil.copytree(self.open(name), target, copy_function=os.link)
+
+    def remove(self, name: str) -> None:
+        """Removes files, if there are any. A crash may bring some back, until `sweep` finds them."""
+        if name:
+            shutil.rmtree(self._directory / name, ignore_errors=True)
+
+    def sweep(self, wanted: set[str]) -> None:
+        """Removes all but those named."""
+        for entry in os.listdir(self._directory):
+            if entry not in wanted and entry != self._incoming.name:
+                self.remove(entry)
+
+
+def _copy(source: Path, target: Path) -> dict[str, Any]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    sync_file(target)
+    return {"sha256": _sha256(target), "bytes": target.stat().st_size}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _full_disk_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise disk_full() from error
+        raise

@@ -1,0 +1,198 @@
+"""Rows of models, versions and aliases. Each call is within a transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from penult_server.core.errors import NotFound
+from penult_server.core.evidence import Evidence, from_json
+from penult_server.core.models import (
+    Lineage,
+    Model,
+    ModelKind,
+    ModelReference,
+    ModelVersion,
+    NewVersion,
+    main_metrics,
+)
+from penult_server.store.model_tables import model_aliases, model_versions, models
+
+_BRIEF = [column for column in model_versions.c if column.name != "evidence_json"]
+
+
+def find(connection: sa.Connection, name: str) -> int:
+    """The id of a model. Raises NotFound."""
+    key = connection.execute(sa.select(models.c.id).where(models.c.name == name)).scalar()
+    if key is None:
+        raise NotFound(
+            "MODEL_NOT_FOUND", f"there is no model {name[:80]!r}", hint="ListModels says which there are"
+        )
+    return int(key)
+
+
+def resolve(connection: sa.Connection, reference: ModelReference, *, evidence: bool = False) -> ModelVersion:
+    """The version that is meant. Raises NotFound."""
+    model_id = find(connection, reference.name)
+    query = sa.select(*(model_versions.c if evidence else _BRIEF))
+    if reference.alias:
+        query = query.join(model_aliases, model_aliases.c.version_id == model_versions.c.id).where(
+            model_aliases.c.model_id == model_id, model_aliases.c.alias == reference.alias
+        )
+    else:
+        query = query.where(model_versions.c.model_id == model_id)
+        if reference.version is not None:
+            query = query.where(model_versions.c.version == reference.version)
+    row = connection.execute(query.order_by(model_versions.c.version.desc()).limit(1)).first()
+    if row is None:
+        what = f"alias {reference.alias!r}" if reference.alias else f"version {reference.version}"
+        raise NotFound(
+            "MODEL_VERSION_NOT_FOUND",
+            f"model {reference.name!r} has no {what}",
+            hint="ListModelVersions says which versions there are, and which aliases point to them",
+        )
+    return _versions(connection, reference.name, [row])[0]
+
+
+def get(connection: sa.Connection, name: str) -> Model:
+    """One model. Raises NotFound."""
+    find(connection, name)
+    return _models(connection, sa.select(models).where(models.c.name == name))[0]
+
+
+def page(connection: sa.Connection, after: str, limit: int) -> list[Model]:
+    """Models by name, from the one after `after`."""
+    return _models(
+        connection, sa.select(models).where(models.c.name > after).order_by(models.c.name).limit(limit)
+    )
+
+
+def versions(connection: sa.Connection, name: str, before: int | None, limit: int) -> list[ModelVersion]:
+    """Versions, newest first. Raises NotFound."""
+    query = sa.select(*_BRIEF).where(model_versions.c.model_id == find(connection, name))
+    if before is not None:
+        query = query.where(model_versions.c.version < before)
+    rows = connection.execute(query.order_by(model_versions.c.version.desc()).limit(limit)).all()
+    return _versions(connection, name, rows)
+
+
+def by_job(connection: sa.Connection, job_id: str) -> ModelVersion | None:
+    """What this job has made, with its evidence."""
+    query = sa.select(model_versions.c.version, models.c.name).join_from(model_versions, models)
+    row = connection.execute(query.where(model_versions.c.job_id == job_id)).first()
+    if row is None:
+        return None
+    return resolve(connection, ModelReference(row.name, version=row.version), evidence=True)
+
+
+def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | None) -> tuple[int, int]:
+    """A new version, and with the first one the model; its id and number."""
+    now_ms = time.time_ns() // 1_000_000
+    query = sa.select(models.c.id, models.c.last_version).where(models.c.name == name)
+    row = connection.execute(query).first()
+    if row is None:
+        made = connection.execute(
+            models.insert().values(name=name, created_ms=now_ms, last_version=1)
+        ).inserted_primary_key
+        assert made is not None
+        model_id, version = made[0], 1
+    else:
+        model_id, version = row.id, row.last_version + 1
+        connection.execute(models.update().where(models.c.id == model_id).values(last_version=version))
+    made = connection.execute(
+        model_versions.insert().values(
+            model_id=model_id,
+            version=version,
+            created_ms=now_ms,
+            job_id=job_id,
+            artifact=new.artifact,
+            facts_json=json.dumps(_facts(new)),
+            evidence_json="" if new.evidence is None else json.dumps(dataclasses.asdict(new.evidence)),
+        )
+    ).inserted_primary_key
+    assert made is not None
+    return int(made[0]), version
+
+
+def artifacts(connection: sa.Connection) -> set[str]:
+    """Names of all that versions need."""
+    return set(connection.execute(sa.select(model_versions.c.artifact)).scalars()) - {""}
+
+
+def _facts(new: NewVersion) -> dict[str, Any]:
+    return {
+        "kind": new.kind.value,
+        "labels": new.labels,
+        "multi_label": new.multi_label,
+        "threshold": new.threshold,
+        "lineage": None if new.lineage is None else dataclasses.asdict(new.lineage),
+        "members": new.members,
+        "metrics": main_metrics(new.evidence),
+        "size_bytes": new.size_bytes,
+    }
+
+
+def _models(connection: sa.Connection, query: sa.Select[Any]) -> list[Model]:
+    rows = connection.execute(query).all()
+    keys = [row.id for row in rows]
+    newest = (
+        sa.select(model_versions.c.model_id, sa.func.max(model_versions.c.version), sa.func.count())
+        .where(model_versions.c.model_id.in_(keys))
+        .group_by(model_versions.c.model_id)
+    )
+    last = {key: (version, count) for key, version, count in connection.execute(newest)}
+    pointing = sa.select(model_aliases.c.model_id, model_aliases.c.alias, model_versions.c.version)
+    pointing = pointing.join_from(
+        model_aliases, model_versions, model_aliases.c.version_id == model_versions.c.id
+    ).where(model_aliases.c.model_id.in_(keys))
+    aliases: dict[int, dict[str, int]] = {key: {} for key in keys}
+    for key, alias, version in connection.execute(pointing.order_by(model_aliases.c.alias)):
+        aliases[key][alias] = version
+    return [
+        Model(
+            row.name, row.created_ms, last[row.id][1], aliases[row.id],
+            resolve(connection, ModelReference(row.name, version=last[row.id][0])),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def _versions(connection: sa.Connection, name: str, rows: Sequence[sa.Row[Any]]) -> list[ModelVersion]:
+    aliases = _aliases(connection, [row.id for row in rows])
+    return [_version(name, row, aliases.get(row.id, ())) for row in rows]
+
+
+def _aliases(connection: sa.Connection, keys: Iterable[int]) -> Mapping[int, tuple[str, ...]]:
+    query = sa.select(model_aliases.c.version_id, model_aliases.c.alias)
+    query = query.where(model_aliases.c.version_id.in_(list(keys))).order_by(model_aliases.c.alias)
+    found: dict[int, tuple[str, ...]] = {}
+    for key, alias in connection.execute(query):
+        found[key] = (*found.get(key, ()), alias)
+    return found
+
+
+def _version(name: str, row: sa.Row[Any], aliases: tuple[str, ...]) -> ModelVersion:
+    facts = json.loads(row.facts_json)
+    evidence = getattr(row, "evidence_json", "")
+    return ModelVersion(
+        id=row.id,
+        model=name,
+        version=row.version,
+        created_ms=row.created_ms,
+        kind=ModelKind(facts["kind"]),
+        labels=tuple(facts["labels"]),
+        multi_label=facts["multi_label"],
+        threshold=facts["threshold"],
+        lineage=None if facts["lineage"] is None else Lineage(**facts["lineage"]),
+        members=tuple(facts["members"]),
+        metrics=facts["metrics"],
+        aliases=aliases,
+        artifact=row.artifact,
+        size_bytes=facts["size_bytes"],
+        evidence=from_json(Evidence, json.loads(evidence)) if evidence else None,
+    )

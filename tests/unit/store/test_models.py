@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion, NewVersion
+from penult_server.store.artifacts import ArtifactStore
+from penult_server.store.database import Database
+from penult_server.store.models import DatabaseModels
+from tests.evidence import EVIDENCE
+
+LINEAGE = Lineage(
+    "clothing", 7, 120, "d" * 64, "tf_efficientnet_lite0", "f" * 64, "logistic_regression",
+    {"C": 0.1, "class_weight": None}, "flip", "0.1", "", "job-1",
+)  # fmt: skip
+NEW = NewVersion(
+    ModelKind.HEAD, ("boot", "shoe"), False, threshold=0.5, lineage=LINEAGE, evidence=EVIDENCE, size_bytes=10
+)
+
+
+class House:
+    """A store over real files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.open()
+
+    def open(self) -> None:
+        self.database = Database(self.folder / "penult.db")
+        self.artifacts = ArtifactStore(self.folder / "models")
+        self.store = DatabaseModels(self.database, self.artifacts)
+
+    def reopen(self) -> None:
+        self.database.close()
+        self.open()
+
+    def publish(self, name: str, job_id: str) -> ModelVersion:
+        def make() -> NewVersion:
+            source = self.folder / "source"
+            source.mkdir(exist_ok=True)
+            (source / "head.json").write_text(job_id)
+            self.artifacts.add(job_id, source)
+            return dataclasses.replace(NEW, artifact=job_id)
+
+        return self.store.publish(name, job_id, make)
+
+    def files(self) -> set[str]:
+        return {path.name for path in (self.folder / "models").iterdir()} - {".incoming"}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.database.close()
+
+
+def test_versions_are_numbered_and_come_back_whole(house: House) -> None:
+    first, second = house.publish("clothes", "job-1"), house.publish("clothes", "job-2")
+    assert (first.reference, second.reference) == ("clothes@1", "clothes@2")
+    house.reopen()
+    store = house.store
+    found = store.resolve(ModelReference("clothes", version=1), evidence=True)
+    assert found == first
+    assert found.evidence == EVIDENCE
+    assert found.lineage == LINEAGE
+    assert found.metrics["accuracy"] == 0.9
+    assert "mean_average_precision" not in found.metrics
+    assert store.resolve(ModelReference("clothes")) == dataclasses.replace(second, evidence=None)
+    assert [version.version for version in store.versions("clothes", None, 10)] == [2, 1]
+    assert [version.version for version in store.versions("clothes", 2, 10)] == [1]
+    model = store.get("clothes")
+    assert (model.version_count, model.latest.version, model.aliases) == (2, 2, {})
+    house.publish("a", "job-3")
+    assert [each.name for each in store.list("", 10)] == ["a", "clothes"]
+    assert [each.name for each in store.list("a", 10)] == ["clothes"]
+    for missing in (
+        ModelReference("none"),
+        ModelReference("clothes", 3),
+        ModelReference("clothes", None, "x"),
+    ):
+        with pytest.raises(NotFound):
+            store.resolve(missing)
+
+
+def test_a_job_publishes_once_however_often_it_is_asked(house: House) -> None:
+    first = house.publish("clothes", "job-1")
+    house.reopen()
+    assert house.publish("clothes", "job-1") == first
+    assert house.store.get("clothes").version_count == 1
+
+
+def test_two_jobs_for_one_name_get_a_version_each(house: House) -> None:
+    versions = [house.publish("clothes", f"job-{n}").version for n in range(5)]
+    assert versions == [1, 2, 3, 4, 5]
+
+
+def test_a_crash_between_files_and_row_shows_nothing_and_repeats(house: House) -> None:
+    def crash() -> NewVersion:
+        source = house.folder / "source"
+        source.mkdir()
+        (source / "head.json").write_text("{}")
+        house.artifacts.add("job-1", source)
+        raise KeyboardInterrupt  # whatever ends the process here
+
+    with pytest.raises(KeyboardInterrupt):
+        house.store.publish("clothes", "job-1", crash)
+    assert house.store.list("", 10) == []
+    house.reopen()
+    assert house.files() == set()
+    assert house.publish("clothes", "job-1").version == 1
+    assert house.files() == {"job-1"}
+
+
+def publish_many(house: House) -> None:
+    for number in range(2, 100):
+        house.publish("clothes", f"job-{number}")
+
+
+def test_a_database_without_room_takes_no_version_and_keeps_no_files(house: House) -> None:
+    house.publish("clothes", "job-1")
+    connections = [house.database.read() for _ in range(5)]
+    for opened in connections:
+        opened.__enter__().exec_driver_sql("PRAGMA max_page_count = 1")
+    for opened in connections:
+        opened.__exit__(None, None, None)
+    with pytest.raises(ResourceExhausted) as caught:
+        publish_many(house)
+    assert caught.value.reason == "DISK_FULL"
+    count = house.store.get("clothes").version_count
+    assert house.files() == {f"job-{n}" for n in range(1, count + 1)}
+
+
+def test_aliases_point_move_and_protect(house: House) -> None:
+    house.publish("clothes", "job-1")
+    house.publish("clothes", "job-2")
+    store = house.store
+    assert store.set_alias("clothes", "production", 1, "r-1").aliases == {"production": 1}
+    assert store.set_alias("clothes", "staging", None, "").aliases == {"production": 1, "staging": 2}
+    assert store.resolve(ModelReference("clothes", alias="production")).version == 1
+    assert store.resolve(ModelReference("clothes", version=1)).aliases == ("production",)
+    for remove in (lambda: store.delete("clothes", ""), lambda: store.delete_version("clothes", 1, "")):
+        with pytest.raises(FailedPrecondition) as caught:
+            remove()
+        assert (caught.value.reason, "production" in caught.value.message) == ("MODEL_ALIASED", True)
+    assert store.set_alias("clothes", "production", 2, "").aliases == {"production": 2, "staging": 2}
+    assert store.set_alias("clothes", "production", 1, "r-1").aliases["production"] == 2  # a repeat
+    store.delete_version("clothes", 1, "r-2")
+    store.delete_version("clothes", 1, "r-2")
+    assert house.files() == {"job-2"}
+    with pytest.raises(InvalidArgument):
+        store.set_alias("clothes", "other", 2, "r-1")
+    assert store.delete_alias("clothes", "staging", "").aliases == {"production": 2}
+    store.delete_alias("clothes", "production", "")
+    with pytest.raises(NotFound):
+        store.delete_alias("clothes", "production", "")
+    assert store.delete("clothes", "r-3") == 1
+    assert store.delete("clothes", "r-3") == 1
+    assert house.files() == set()
+    with pytest.raises(NotFound):
+        store.get("clothes")
+
+
+def test_a_number_is_not_given_twice_and_a_new_model_is_another_one(house: House) -> None:
+    first = house.publish("clothes", "job-1")
+    house.publish("clothes", "job-2")
+    house.store.delete_version("clothes", 2, "")
+    assert house.publish("clothes", "job-3").version == 3
+    house.store.delete("clothes", "")
+    again = house.publish("clothes", "job-4")
+    assert again.version == 1
+    assert again.id != first.id
+    house.store.delete_version("clothes", 1, "")
+    assert house.store.list("", 10) == []
+
+
+def test_an_ensemble_protects_its_members(house: House) -> None:
+    one, two = house.publish("one", "job-1"), house.publish("two", "job-2")
+    new = NewVersion(ModelKind.ENSEMBLE, one.labels, False, members=(one.reference, two.reference))
+    made = house.store.ensemble("both", new, [one.id, two.id], "r-1")
+    assert (made.kind, made.members, made.metrics) == (ModelKind.ENSEMBLE, ("one@1", "two@1"), {})
+    assert house.store.ensemble("both", new, [one.id, two.id], "r-1").version == 1
+    for remove in (lambda: house.store.delete("one", ""), lambda: house.store.delete_version("two", 1, "")):
+        with pytest.raises(FailedPrecondition) as caught:
+            remove()
+        assert (caught.value.reason, "both@1" in caught.value.message) == ("MODEL_IN_USE", True)
+    assert house.store.delete("both", "") == 1
+    house.store.delete("one", "")
+    with pytest.raises(NotFound):
+        house.store.ensemble("both", new, [one.id, two.id], "")
+    assert house.store.delete("two", "") == 1
