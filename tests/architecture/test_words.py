@@ -8,10 +8,21 @@ import pytest
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from penult.job_types import JobState as JobStateWord
-from penult.v1 import backbone_pb2, dataset_pb2, feature_pb2, job_pb2, model_version_pb2, tensor_pb2
+from penult.v1 import (
+    backbone_pb2,
+    dataset_pb2,
+    feature_pb2,
+    index_pb2,
+    index_resource_pb2,
+    job_pb2,
+    model_version_pb2,
+    tensor_pb2,
+)
 from penult_server.core.backbones import BackboneSource, BackboneState
 from penult_server.core.datasets import Split
 from penult_server.core.features import FeatureDType, Pooling
+from penult_server.core.index_kinds import Metric
+from penult_server.core.indexes import AddMode, IndexPhase
 from penult_server.core.jobs import JobState, LogLevel
 from penult_server.core.models import ModelKind
 
@@ -50,3 +61,9 @@ def test_job_states_and_log_levels_agree() -> None:
     assert words(job_pb2.JobState, "JOB_STATE_") == {state.value for state in JobState}
     assert set(get_args(JobStateWord)) == {state.value for state in JobState}
     assert words(job_pb2.LogLevel, "LOG_LEVEL_") == set(get_args(LogLevel))
+
+
+def test_words_of_indexes_agree() -> None:
+    assert words(index_resource_pb2.IndexMetric, "INDEX_METRIC_") == set(get_args(Metric))
+    assert words(index_resource_pb2.IndexPhase, "INDEX_PHASE_") == {phase.value for phase in IndexPhase}
+    assert words(index_pb2.AddMode, "ADD_MODE_") == {mode.value for mode in AddMode}

@@ -1,0 +1,234 @@
+"""Rows of index items. Each call is within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from penult_server.core.filters import Filter, matches
+from penult_server.core.indexes import Candidate, Item, metadata_of
+from penult_server.store.example_rows import batched
+from penult_server.store.index_tables import KEY_BITS, index_items, index_tombstones, index_vectors
+from penult_server.store.item_filters import NotInSqlError, condition
+
+_ITEM = (
+    index_items.c.key,
+    index_items.c.id,
+    index_items.c.metadata_json,
+    index_items.c.image_sha256,
+    index_items.c.sequence,
+)
+_LOOKED_AT = 2000
+
+
+def of_index(index_id: int) -> sa.ColumnElement[bool]:
+    """Whose key is one of this index."""
+    first = index_id << KEY_BITS
+    return index_items.c.key.between(first, first + (1 << KEY_BITS) - 1)
+
+
+def by_keys(connection: sa.Connection, keys: Iterable[int]) -> dict[int, Item]:
+    """Those that there are."""
+    found: dict[int, Item] = {}
+    for some in batched(keys):
+        for row in connection.execute(sa.select(*_ITEM).where(index_items.c.key.in_(some))):
+            found[row[0]] = item(row)
+    return found
+
+
+def by_ids(connection: sa.Connection, index_id: int, ids: Iterable[str]) -> dict[str, Item]:
+    """Those that there are."""
+    found: dict[str, Item] = {}
+    for some in batched(ids):
+        query = sa.select(*_ITEM).where(index_items.c.index_id == index_id, index_items.c.id.in_(some))
+        for row in connection.execute(query):
+            found[row[1]] = item(row)
+    return found
+
+
+def page(
+    connection: sa.Connection, index_id: int, wanted: Filter | None, after: int, limit: int
+) -> list[Item]:
+    """Items that match by rising key, from the one after `after`."""
+    query = sa.select(*_ITEM).where(of_index(index_id), index_items.c.key > after).order_by(index_items.c.key)
+    if wanted is None:
+        return list(map(item, connection.execute(query.limit(limit))))
+    try:
+        return list(map(item, connection.execute(query.where(_matching(wanted)).limit(limit))))
+    except NotInSqlError:
+        found: list[Item] = []
+        for row in connection.execute(query.execution_options(yield_per=_LOOKED_AT)):
+            if matches(wanted, metadata_of(row[2])):
+                found.append(item(row))
+                if len(found) == limit:
+                    break
+        return found
+
+
+def matching_keys(connection: sa.Connection, index_id: int, wanted: Filter, after: int) -> np.ndarray:
+    """Keys of the items that match, of those which writes after this number made as they are; int64 (N,)."""
+    query = sa.select(index_items.c.key).where(of_index(index_id))
+    if after:
+        query = sa.select(index_items.c.key).where(
+            index_items.c.index_id == index_id, index_items.c.sequence > after
+        )
+    try:
+        keys = connection.execute(query.where(_matching(wanted))).scalars().all()
+    except NotInSqlError:
+        rows = connection.execute(query.add_columns(index_items.c.metadata_json))
+        keys = [key for key, text in rows if matches(wanted, metadata_of(text))]
+    return np.asarray(keys, np.int64)
+
+
+def touched_keys(connection: sa.Connection, index_id: int, after: int) -> np.ndarray:
+    """Keys that writes after this number changed or removed; int64 (N,)."""
+    changed = sa.select(index_items.c.key).where(
+        index_items.c.index_id == index_id, index_items.c.sequence > after
+    )
+    gone = sa.select(index_tombstones.c.key).where(
+        index_tombstones.c.index_id == index_id, index_tombstones.c.sequence > after
+    )
+    return np.asarray(
+        [key for query in (changed, gone) for key in connection.execute(query).scalars()], np.int64
+    )
+
+
+def insert(
+    connection: sa.Connection, index_id: int, sequence: int, new: Sequence[tuple[int, Candidate]]
+) -> None:
+    """New items under their keys."""
+    if new:
+        rows = [_row(key, candidate, sequence) | {"index_id": index_id} for key, candidate in new]
+        connection.execute(index_items.insert(), rows)
+        connection.execute(index_vectors.insert(), [_vector(key, candidate) for key, candidate in new])
+
+
+def replace(connection: sa.Connection, sequence: int, changed: Sequence[tuple[int, Candidate]]) -> None:
+    """Other contents for items that there are."""
+    if changed:
+        rows = [
+            {f"new_{name}": value for name, value in _row(key, item, sequence).items()}
+            for key, item in changed
+        ]
+        connection.execute(_REPLACE, rows)
+        vectors = [{"new_key": key, "new_vector": item.vector.tobytes()} for key, item in changed]
+        connection.execute(_REPLACE_VECTOR, vectors)
+
+
+def delete(connection: sa.Connection, index_id: int, sequence: int, keys: Sequence[int]) -> None:
+    """Takes items away, and remembers that they are gone."""
+    for some in batched(keys):
+        connection.execute(index_items.delete().where(index_items.c.key.in_(some)))
+        connection.execute(index_vectors.delete().where(index_vectors.c.key.in_(some)))
+    rows = [{"index_id": index_id, "sequence": sequence, "key": key} for key in keys]
+    if rows:
+        connection.execute(index_tombstones.insert(), rows)
+
+
+def vectors(connection: sa.Connection, keys: Iterable[int]) -> dict[int, np.ndarray]:
+    """float32 (dim,), those that there are."""
+    found = {}
+    for some in batched(keys):
+        query = sa.select(index_vectors).where(index_vectors.c.key.in_(some))
+        for key, data in connection.execute(query):
+            found[key] = np.frombuffer(data, "<f4")
+    return found
+
+
+def changed(
+    connection: sa.Connection, index_id: int, after: tuple[int, int], upto: int, limit: int
+) -> list[tuple[int, int, bytes]]:
+    """(sequence, key, vector) in that order, from the one after `after`, up to this sequence number."""
+    place = sa.tuple_(index_items.c.sequence, index_items.c.key)
+    query = (
+        sa.select(index_items.c.sequence, index_items.c.key, index_vectors.c.vector)
+        .join_from(index_items, index_vectors, index_items.c.key == index_vectors.c.key)
+        .where(
+            index_items.c.index_id == index_id,
+            index_items.c.sequence <= upto,
+            place > sa.tuple_(*map(sa.literal, after)),
+        )
+        .order_by(index_items.c.sequence, index_items.c.key)
+        .limit(limit)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def tombstones(connection: sa.Connection, index_id: int, after: int, upto: int) -> list[int]:
+    """Keys that writes with these numbers removed."""
+    query = sa.select(index_tombstones.c.key).where(
+        index_tombstones.c.index_id == index_id,
+        index_tombstones.c.sequence > after,
+        index_tombstones.c.sequence <= upto,
+    )
+    return list(connection.execute(query).scalars())
+
+
+def unused(connection: sa.Connection, sha256s: Iterable[str]) -> list[str]:
+    """Those of the pictures that no item of any index has."""
+    wanted = set(sha256s)
+    for some in batched(sorted(wanted)):
+        query = sa.select(index_items.c.image_sha256).where(
+            index_items.c.image_sha256.in_(map(bytes.fromhex, some))
+        )
+        wanted -= {sha256.hex() for sha256 in connection.execute(query).scalars()}
+    return sorted(wanted)
+
+
+def with_prefix(connection: sa.Connection, prefix: str) -> set[str]:
+    """All pictures, of whatever index, whose sha256 starts with these two hex digits."""
+    first = bytes.fromhex(prefix)
+    query = sa.select(index_items.c.image_sha256).where(
+        index_items.c.image_sha256 >= first, index_items.c.image_sha256 <= first + b"\xff" * 31
+    )
+    return {sha256.hex() for sha256 in connection.execute(query).scalars()}
+
+
+def pictures(connection: sa.Connection, index_id: int, after: int, limit: int) -> Iterator[str]:
+    """Pictures of items by rising key."""
+    query = sa.select(index_items.c.image_sha256).where(
+        of_index(index_id), index_items.c.key > after, index_items.c.image_sha256.is_not(None)
+    )
+    return (sha256.hex() for sha256 in connection.execute(query.limit(limit)).scalars())
+
+
+def item(row: Sequence[Any]) -> Item:
+    """A row as an item."""
+    key, item_id, text, sha256, sequence = row
+    return Item(key, item_id, "" if text == "{}" else text, sha256.hex() if sha256 else "", sequence)
+
+
+def _matching(wanted: Filter) -> sa.ColumnElement[bool]:
+    expression, parameters = condition(wanted, "index_items.metadata_json")
+    return sa.text(expression).bindparams(**parameters)  # type: ignore[return-value]  # serves as one
+
+
+def _row(key: int, candidate: Candidate, sequence: int) -> dict[str, Any]:
+    return {
+        "key": key,
+        "sequence": sequence,
+        "id": candidate.id,
+        "metadata_json": candidate.metadata_json or "{}",
+        "image_sha256": bytes.fromhex(candidate.image_sha256) or None,
+    }
+
+
+def _vector(key: int, candidate: Candidate) -> Mapping[str, Any]:
+    return {"key": key, "vector": candidate.vector.tobytes()}
+
+
+_REPLACE = (
+    index_items.update()
+    .where(index_items.c.key == sa.bindparam("new_key"))
+    .values(
+        {name: sa.bindparam(f"new_{name}") for name in ("sequence", "id", "metadata_json", "image_sha256")}
+    )
+)
+_REPLACE_VECTOR = (
+    index_vectors.update()
+    .where(index_vectors.c.key == sa.bindparam("new_key"))
+    .values(vector=sa.bindparam("new_vector"))
+)
