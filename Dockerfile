@@ -34,7 +34,8 @@ RUN groupadd --system --gid 10001 penult \
 COPY --from=dependencies /opt/penult /opt/penult
 COPY --from=package /package /
 
-# PENULT_*: settings, so that a flag after the image's name still overrides them.
+# PENULT_*: settings, so that a flag after the image's name still overrides them. A container has to listen on
+# all its addresses; which of them anybody can reach is decided where its port is published.
 # *_HOME: downloaded weights survive the container, and a filled cache has a place to be mounted.
 # MALLOC_*: what the setting tune_malloc does, from the first instruction and in every process; glibc
 # reads them at process start only. Without them eager PyTorch on a CPU is up to 2.5 times slower.
@@ -43,6 +44,7 @@ ENV PATH=/opt/penult/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PENULT_DATA_DIR=/data \
     PENULT_LISTEN=0.0.0.0:50051 \
+    PENULT_ALLOW_INSECURE=true \
     HF_HOME=/data/hub/huggingface \
     TORCH_HOME=/data/hub/torch \
     MALLOC_MMAP_THRESHOLD_=1073741824 \

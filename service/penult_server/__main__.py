@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 
 _NEEDED = (
     "torch",
@@ -21,9 +23,15 @@ _USAGE = """usage: penult-server COMMAND [OPTIONS]
 
 commands:
   serve     run the server in the foreground (serve --help lists every setting)
+  keys      make, show and revoke API keys
   settings  print the table of settings
   version   print the version
 """
+_COMMANDS = {
+    "serve": ("app", "serve_command"),
+    "settings": ("app", "settings_command"),
+    "keys": ("commands.keys", "keys_command"),
+}
 
 
 def main() -> None:
@@ -43,12 +51,12 @@ def main() -> None:
     # Workers are started by fork and exec, and never use the parent's gRPC: its fork handlers have nothing to
     # do, and say so between the lines of the log. It reads this when it is imported.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    from penult_server import app  # only now: it needs what was just looked for
-
-    commands = {"serve": app.serve_command, "settings": app.settings_command}
-    if command not in commands:
+    if command not in _COMMANDS:
         sys.exit(f"penult-server: unknown command {command!r}\n\n{_USAGE}")
-    sys.exit(commands[command](arguments))
+    module, name = _COMMANDS[command]
+    # Only now, because it needs what was just looked for; and only this one, because PyTorch takes seconds.
+    run: Callable[[list[str]], int] = getattr(importlib.import_module(f"penult_server.{module}"), name)
+    sys.exit(run(arguments))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import torch
 import uvloop
 from pydantic import ValidationError
 
+from penult_server.core.access import AccessControl
 from penult_server.core.admission import Admission
 from penult_server.core.analyze_dataset import AnalyzeDataset
 from penult_server.core.backbone_pool import BackbonePool
@@ -44,6 +45,7 @@ from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
 from penult_server.settings import Settings, markdown_table
+from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.blobs import Blobs
 from penult_server.store.data_dir import exclusive
 from penult_server.store.database import FILE as DATABASE
@@ -56,6 +58,7 @@ from penult_server.store.jobs import DatabaseJobs
 from penult_server.transport.backbone_service import BackboneService
 from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
+from penult_server.transport.front_door import open_front_door
 from penult_server.transport.job_service import JobService
 from penult_server.transport.server import Server
 
@@ -78,7 +81,8 @@ def serve_command(arguments: list[str]) -> int:
     except ValidationError as error:
         for problem in error.errors():
             name = ".".join(map(str, problem["loc"])) or "settings"
-            sys.stderr.write(f"penult-server: {name}: {problem['msg']} (got {problem.get('input')!r})\n")
+            got = f" (got {problem.get('input')!r})" if problem["loc"] else ""
+            sys.stderr.write(f"penult-server: {name}: {problem['msg']}{got}\n")
         return 2
     configure_logs(settings.log_level, settings.log_format)
     if settings.tune_malloc:
@@ -165,11 +169,25 @@ async def _serve(
     feed = JobFeed()
     runner, jobs = _jobs(settings, database, feed)
     analyze = AnalyzeDataset(jobs, DatabaseSnapshots(database, blobs), limits)
+    access = AccessControl(DatabaseKeys(database))
+    try:
+        certificates = await open_front_door(
+            settings.listen,
+            access,
+            cert=settings.tls_cert,
+            key=settings.tls_key,
+            client_ca=settings.tls_client_ca,
+            allow_insecure=settings.allow_insecure,
+        )
+    except PenultError as error:
+        log.error("cannot_start", reason=error.reason, why=error.message, hint=error.hint)
+        return 1
     server = Server(
         features=FeatureService(extract),
         backbones=BackboneService(describe, importer),
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
         jobs=JobService(jobs),
+        access=access,
         max_message_bytes=settings.max_message_mb << 20,
         max_calls=settings.max_calls,
     )
@@ -180,7 +198,7 @@ async def _serve(
 
     await runner.recover()
     try:
-        port = await server.start(settings.listen)
+        port = await server.start(settings.listen, certificates)
     except RuntimeError:
         log.error("cannot_listen", address=settings.listen, hint="is another server running there?")
         return 1

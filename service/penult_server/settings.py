@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -35,6 +35,16 @@ class Settings(BaseSettings):
     )
     listen: str = Field(
         "127.0.0.1:50051", description="HOST:PORT of the gRPC server; port 0 picks a free one."
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM file with the server's certificate chain; read again when it changes."
+    )
+    tls_key: Path | None = Field(None, description="PEM file with the private key of tls_cert.")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file with authorities; clients must show a certificate of one of them."
+    )
+    allow_insecure: bool = Field(
+        False, description="Listen beyond this machine without TLS, or without API keys or tls_client_ca."
     )
 
     default_backbone: str = Field(
@@ -122,6 +132,14 @@ class Settings(BaseSettings):
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
         return value
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        return self
 
     @classmethod
     def load(cls, arguments: list[str]) -> Settings:

@@ -63,6 +63,14 @@ class Unavailable(PenultError):
     """Something the server needs cannot be reached now, or the server is draining."""
 
 
+class Unauthenticated(PenultError):
+    """Nobody knows who calls: no API key, or one that is not valid."""
+
+
+class PermissionDenied(PenultError):
+    """The caller is known, and may not do this."""
+
+
 class DataLoss(PenultError):
     """Stored bytes are damaged: a checksum or a format does not hold."""
 

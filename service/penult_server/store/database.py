@@ -10,6 +10,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -34,12 +36,14 @@ _IMMEDIATE = "penult_immediate"
 class Database:
     """Transactions for every store. Blocking; called off the event loop. Threads may share one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, migrate: bool = True) -> None:
         """Opens or creates the file and brings its schema up to date.
+
+        Without `migrate`, which is for files that a running server uses, the schema must be up to date.
 
         Raises:
             DataLoss: the file is no database, or a damaged one.
-            FailedPrecondition: a newer Penult has written it.
+            FailedPrecondition: a newer Penult has written it, or, without `migrate`, an older one.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._engine = create_engine(f"sqlite:///{path}")
@@ -47,7 +51,10 @@ class Database:
         event.listen(self._engine, "begin", _begin)
         self._writing = threading.Lock()
         try:
-            self._migrate()
+            if migrate:
+                self._migrate()
+            else:
+                self._check_schema()
         except CommandError as error:
             self.close()
             raise FailedPrecondition(
@@ -88,12 +95,29 @@ class Database:
         """Closes every connection; none may be in use."""
         self._engine.dispose()
 
+    def _check_schema(self) -> None:
+        newest = ScriptDirectory.from_config(_alembic()).get_current_head()
+        with self.read() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        if found != newest:
+            self.close()
+            raise FailedPrecondition(
+                "DATABASE_OTHER_VERSION",
+                "the server that runs on this data directory is of another version",
+                hint="use the command of that version, or stop the server first",
+            )
+
     def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config = _alembic()
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
 
 
 def disk_full() -> ResourceExhausted:

@@ -1,34 +1,33 @@
-"""Around every call: a request id, a log line, the bound on calls in flight, a status for every error."""
+"""Around every call: who calls, the bound on calls in flight, and what `call.py` keeps of each.
+
+A call is let in or refused before its first message is read, so that one who may not call, or calls too
+much, costs the server no memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
-import structlog
 
-from penult_server.core.errors import Internal, PenultError, ResourceExhausted, Unavailable
-from penult_server.transport.errors import to_status
+from penult_server.core.access import AccessControl
+from penult_server.core.errors import ResourceExhausted, Unavailable
+from penult_server.transport.call import Call
 from penult_server.transport.malformed import checked, tolerant
+from penult_server.transport.scopes import OPEN_SERVICE, scope_of
 
-REQUEST_ID_HEADER = "x-request-id"
-_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ALWAYS_OPEN = ("/grpc.health.", "/grpc.reflection.")
-
-log = structlog.get_logger()
+_OPEN_METHODS = f"/{OPEN_SERVICE}/"
 Context = grpc.aio.ServicerContext
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps each handler once; see the module's first line."""
 
-    def __init__(self, max_calls: int) -> None:
-        """`max_calls`: most calls in flight, health and reflection not counted."""
+    def __init__(self, access: AccessControl, max_calls: int) -> None:
+        """`max_calls`: most calls in flight, those of health not counted."""
+        self._access = access
         self._max_calls = max_calls
         self._in_flight = 0
         self.draining = False
@@ -39,37 +38,61 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> Any:
         """Part of grpc.aio.ServerInterceptor."""
+        if details.method.startswith(_OPEN_METHODS):
+            return await continuation(details)
+        call = Call(details)
+        try:
+            call.key = await self._access.authorize(call.api_key, scope_of(details.method))
+            self._enter()
+        except Exception as error:  # answered as what it is: from here gRPC would say UNKNOWN
+            return grpc.stream_stream_rpc_method_handler(call.refusal(error))
         handler = await continuation(details)
-        if handler is None or details.method.startswith(_ALWAYS_OPEN):
-            return handler
+        # This is the task of the call, to its very end: a client that is gone before the handler begins
+        # has left as well.
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(self._leave)
+        return handler and self._wrapped(handler, call)
+
+    def _wrapped(self, handler: Any, call: Call) -> Any:
         codec = {
             "request_deserializer": tolerant(handler.request_deserializer),
             "response_serializer": handler.response_serializer,
         }
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, details), **codec)
+            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, call), **codec)
         if handler.stream_unary:
-            return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, details), **codec)
+            return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, call), **codec)
         if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, details), **codec)
-        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, details), **codec)
+            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, call), **codec)
+        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, call), **codec)
 
-    def _unary(self, behaviour: Callable[..., Awaitable[Any]], details: grpc.HandlerCallDetails) -> Any:
-        async def call(request: Any, context: Context) -> Any:
-            async with _Call(self, details, context):
-                return await behaviour(checked(request), context)
+    def _unary(self, behaviour: Callable[..., Awaitable[Any]], call: Call) -> Any:
+        async def handle(request: Any, context: Context) -> Any:
+            async with call.around(context):
+                return await behaviour(self._received(request, call), context)
 
-        return call
+        return handle
 
-    def _stream(self, behaviour: Callable[..., AsyncIterator[Any]], details: grpc.HandlerCallDetails) -> Any:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with _Call(self, details, context):
-                async for response in behaviour(checked(request), context):
+    def _stream(self, behaviour: Callable[..., AsyncIterator[Any]], call: Call) -> Any:
+        async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with call.around(context):
+                async for response in behaviour(self._received(request, call), context):
+                    await self._access.check_again(call.key)
                     yield response
 
-        return call
+        return handle
 
-    def enter(self) -> None:
+    def _received(self, request: Any, call: Call) -> Any:
+        """The request, or each of a stream, as the handler wants it."""
+        return self._each_received(request, call) if hasattr(request, "__aiter__") else checked(request)
+
+    async def _each_received(self, requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
+        async for request in requests:
+            await self._access.check_again(call.key)
+            yield checked(request)
+
+    def _enter(self) -> None:
         """Counts a call in. Raises Unavailable while draining, ResourceExhausted past the bound."""
         if self.draining:
             raise Unavailable("DRAINING", "the server is shutting down", hint="retry on another server")
@@ -82,57 +105,5 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
         self._in_flight += 1
 
-    def leave(self) -> None:
-        """Counts a call out."""
+    def _leave(self, _: object) -> None:
         self._in_flight -= 1
-
-
-class _Call:
-    """One call's beginning and end."""
-
-    def __init__(self, owner: CallInterceptor, details: grpc.HandlerCallDetails, context: Context) -> None:
-        self._owner = owner
-        self._context = context
-        self._method = details.method
-        sent = dict(details.invocation_metadata or ()).get(REQUEST_ID_HEADER, "")
-        valid = isinstance(sent, str) and _CLIENT_REQUEST_ID.fullmatch(sent)
-        self.request_id = str(sent) if valid else uuid.uuid4().hex[:16]
-        self._entered = False
-        self._start = 0.0
-
-    async def __aenter__(self) -> None:
-        self._start = time.perf_counter()
-        structlog.contextvars.bind_contextvars(request_id=self.request_id)
-        self._context.set_trailing_metadata(((REQUEST_ID_HEADER, self.request_id),))
-        try:
-            self._owner.enter()
-            self._entered = True
-        except PenultError as error:
-            await self._refuse(error)
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if self._entered:
-            self._owner.leave()
-        if error is None:
-            self._log("info", "OK")
-        elif isinstance(error, (asyncio.CancelledError, GeneratorExit)):
-            self._log("info", "CANCELLED")
-        elif isinstance(error, PenultError):
-            if isinstance(error, Internal):
-                log.error("internal_error", method=self._method, exc_info=error)
-            await self._refuse(error)
-        elif not isinstance(error, grpc.aio.AbortError):
-            log.error("internal_error", method=self._method, exc_info=error)
-            await self._refuse(
-                Internal("INTERNAL", "the server failed; its log has the details under this request id")
-            )
-
-    async def _refuse(self, error: PenultError) -> None:
-        status = to_status(error, self.request_id)
-        self._log("warning" if isinstance(error, Internal) else "info", status.code.name, reason=error.reason)
-        trailing = (*status.trailing_metadata, (REQUEST_ID_HEADER, self.request_id))
-        await self._context.abort(status.code, status.details, trailing)
-
-    def _log(self, level: str, code: str, **extra: str) -> None:
-        elapsed = round((time.perf_counter() - self._start) * 1000, 2)
-        getattr(log, level)("call", method=self._method, code=code, milliseconds=elapsed, **extra)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -27,9 +27,7 @@ def tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], An
 
 
 def checked(request: Any) -> Any:
-    """A request, or an iterator of requests, as the handler wants it. Raises InvalidArgument if malformed."""
-    if hasattr(request, "__aiter__"):
-        return _each_checked(request)
+    """A request as the handler wants it. Raises InvalidArgument if malformed."""
     if request is _MALFORMED:
         raise InvalidArgument(
             "MALFORMED_REQUEST",
@@ -37,8 +35,3 @@ def checked(request: Any) -> Any:
             hint="generate the client from the protos of this server's version",
         )
     return request
-
-
-async def _each_checked(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield checked(request)

@@ -16,11 +16,13 @@ from penult.v1 import (
     job_pb2,
     job_pb2_grpc,
 )
+from penult_server.core.access import AccessControl
 from penult_server.transport.backbone_service import BackboneService
 from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
 from penult_server.transport.interceptor import CallInterceptor
 from penult_server.transport.job_service import JobService
+from penult_server.transport.tls import Certificates
 
 _SERVICES = (
     backbone_pb2.DESCRIPTOR.services_by_name["BackboneService"].full_name,
@@ -40,11 +42,12 @@ class Server:
         backbones: BackboneService,
         datasets: DatasetService,
         jobs: JobService,
+        access: AccessControl,
         max_message_bytes: int,
         max_calls: int,
     ) -> None:
         """Binds nothing yet. Must be made on the running event loop."""
-        self._interceptor = CallInterceptor(max_calls)
+        self._interceptor = CallInterceptor(access, max_calls)
         self._server = grpc.aio.server(
             interceptors=[self._interceptor],
             options=[
@@ -66,13 +69,18 @@ class Server:
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
 
-    async def start(self, address: str) -> int:
+    async def start(self, address: str, certificates: Certificates | None = None) -> int:
         """Listens on `HOST:PORT` and returns the port. Health is NOT_SERVING until `set_serving`.
+
+        With certificates only by TLS.
 
         Raises RuntimeError where the address cannot be bound.
         """
         await self.set_serving(False)
-        port = self._server.add_insecure_port(address)
+        if certificates is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, certificates.credentials())
         await self._server.start()
         return port
 

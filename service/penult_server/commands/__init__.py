@@ -1,0 +1,1 @@
+"""Commands of the operator beside `serve`: short, without PyTorch, and safe while a server runs."""
