@@ -15,13 +15,35 @@ from hypothesis import strategies as st
 
 from penult_server.core.errors import DataLoss, InvalidArgument, NotFound
 from penult_server.core.index_kinds import NO_KEY, IndexSpec, KeySet, Metric
+from penult_server.engine.indexes import auto, search
 from penult_server.engine.indexes.base import KINDS
 from penult_server.engine.indexes.engine import FaissEngine
 from penult_server.engine.indexes.faiss_index import FaissIndex
 
 DIM = 24
 COUNT = 900
-CASES: dict[str, IndexSpec] = {kind: IndexSpec(DIM, kind=kind) for kind in sorted(KINDS)}
+CASES: dict[str, IndexSpec] = {
+    "auto": IndexSpec(DIM),
+    "auto in little memory": IndexSpec(DIM, memory_bytes=150_000),
+    "flat": IndexSpec(DIM, kind="flat"),
+    "sq fp16": IndexSpec(DIM, kind="sq"),
+    "sq 8bit": IndexSpec(DIM, kind="sq", parameters={"encoding": "8bit"}),
+    "ivf": IndexSpec(DIM, kind="ivf"),
+    "ivf 8bit": IndexSpec(DIM, kind="ivf", parameters={"encoding": "8bit", "nlist": 8}),
+    "ivf_pq": IndexSpec(DIM, kind="ivf_pq", parameters={"bits": 4, "parts": 12}),
+    "ivf_pq float16": IndexSpec(
+        DIM, kind="ivf_pq", parameters={"bits": 4, "parts": 12, "vectors": "float16"}
+    ),
+    "hnsw": IndexSpec(DIM, kind="hnsw"),
+    "factory lists": IndexSpec(DIM, kind="factory", parameters={"factory": "PCA16,IVF8,SQ8"}),
+    "factory fast scan": IndexSpec(DIM, kind="factory", parameters={"factory": "IVF8,PQ12x4fs"}),
+    "factory graph": IndexSpec(DIM, kind="factory", parameters={"factory": "HNSW16,SQ8"}),
+}
+STRUCTURED = {name for name in CASES if name != "flat"}
+
+
+def test_every_registered_kind_is_a_case() -> None:
+    assert {spec.kind for spec in CASES.values()} == set(KINDS)
 
 
 def quiet(share: float, words: str) -> None:
@@ -31,7 +53,7 @@ def quiet(share: float, words: str) -> None:
 
 def clustered(count: int, seed: int) -> np.ndarray:
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(20, DIM))
+    centres = np.random.default_rng(0).normal(size=(20, DIM))
     return (centres[random.integers(20, size=count)] + 0.4 * random.normal(size=(count, DIM))).astype(
         np.float32
     )
@@ -52,8 +74,27 @@ def engine(tmp_path: Path) -> FaissEngine:
 
 
 @pytest.fixture(params=CASES)
-def spec(request: pytest.FixtureRequest) -> IndexSpec:
+def spec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> IndexSpec:
+    # As if a few hundred vectors were many.
+    monkeypatch.setattr(auto, "_EXACT_VALUES", 100 * DIM)
+    monkeypatch.setattr(auto, "_LEAST", 100)
+    monkeypatch.setattr(search, "_SCAN_ROWS", 20)
     return CASES[request.param]
+
+
+def test_the_structure_is_built(engine: FaissEngine, spec: IndexSpec) -> None:
+    index = filled(engine, spec, clustered(COUNT, 1))
+    state = index.describe()
+    if spec.kind == "flat":
+        assert (state.kind, state.factory, state.pending) == ("flat", "", 0)
+        return
+    assert state.factory
+    assert state.pending == COUNT - COUNT * 9 // 10
+    assert state.trained_on > 0
+    assert state.why
+    assert state.recall_at_10 is not None
+    assert state.recall_at_10 >= 0.9
+    assert index.due() == ""
 
 
 @pytest.fixture(params=get_args(Metric))
@@ -83,7 +124,7 @@ def test_what_is_added_is_found_with_its_score(engine: FaissEngine, spec: IndexS
     assert scores.dtype == np.float32
     truth = scores_of(queries, index.vectors(np.arange(10, 10 + COUNT)), metric)
     for row in range(20):
-        np.testing.assert_allclose(scores[row], truth[row, keys[row] - 10], rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(scores[row], truth[row, keys[row] - 10], rtol=0.02, atol=0.02)
     ordered = scores if metric == "l2" else -scores
     assert (np.diff(ordered, axis=1) >= 0).all()
     best = np.sort(truth if metric == "l2" else -truth, axis=1)[:, :10]
@@ -135,11 +176,11 @@ def test_a_vector_put_anew_replaces_the_old_one_at_once(engine: FaissEngine, spe
     for _ in range(2):
         keys, scores = index.search(-vectors[:50], 1)
         assert (keys[:, 0] == changed).mean() > 0.9
-        assert (scores[:, 0] > 0.98).all()
+        assert (scores[:, 0] > 0.95).all()
         keys, scores = index.search(vectors[:50], COUNT)
         for row in range(50):
             assert (keys[row] == changed[row]).sum() == 1
-            assert scores[row][keys[row] == changed[row]] < -0.98
+            assert scores[row][keys[row] == changed[row]] < -0.95
         index.optimize(quiet)
 
 
@@ -173,7 +214,7 @@ def test_filters_and_exclusions_are_exact_in_effect(engine: FaissEngine, spec: I
             assert np.isin(found, may).all()
             if len(may):
                 best = np.sort(scores_of(queries[row : row + 1], index.vectors(may), "cosine")[0])[::-1][:k]
-                assert (scores[row, : len(found)] >= best[-1] - 1e-3).mean() >= 0.8
+                assert (scores[row, : len(found)] >= best[-1] - 1e-2).mean() >= 0.8
 
     check()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,21 +25,33 @@ class Parameters(BaseModel):
 class Plan:
     """What to build over a number of vectors.
 
-    `factory` is a string for faiss.index_factory, empty to build nothing and search every row exactly.
-    `effort` names the search parameter that trades speed for recall, raised from `least` to `most`
-    until recall@10 is `recall`. `rerank`: candidates a hit that are compared exactly.
+    Attributes:
+        kind: the kind at work.
+        why: the reason for it, in words.
+        factory: a string for faiss.index_factory; empty to build nothing and compare every row.
+        effort: nprobe or efSearch; 0 has it raised until recall@10 is `recall`.
+        worth: the most effort with which the structure is worth having; 0 for any.
+        recall: the goal for recall@10.
+        rerank: candidates a hit that are compared exactly.
+        rows: where the vectors are kept.
+        lossless: the structure holds vectors as they are, so that its distances are exact.
+        train: the most vectors to train on; 0 for all.
+        ef_construction: of HNSW.
+        selects: FAISS honours selectors for it.
     """
 
     kind: str
     why: str
     factory: str = ""
-    effort: Literal["", "nprobe", "efSearch"] = ""
-    least: int = 0
-    most: int = 0
+    effort: int = 0
+    worth: int = 0
     recall: float = 0.98
     rerank: int = 1
     rows: RowsPlace = "float32"
+    lossless: bool = False
     train: int = 0
+    ef_construction: int = 0
+    selects: bool = True
 
 
 P = TypeVar("P", bound=Parameters, contravariant=True)
@@ -48,10 +61,14 @@ class Kind(Protocol[P]):
     """One kind of index."""
 
     name: str
-    parameters: type[Parameters]
 
-    def plan(self, spec: IndexSpec, chosen: P, count: int) -> Plan:
-        """What to build over `count` vectors. An empty factory where they are too few for more."""
+    @property
+    def parameters(self) -> type[Parameters]:
+        """The model of what a caller can choose."""
+        ...
+
+    def plans(self, spec: IndexSpec, chosen: P, count: int) -> Sequence[Plan]:
+        """What to build over `count` vectors: the first that proves worth having, else the last."""
         ...
 
     def check(self, spec: IndexSpec, chosen: P) -> None:
@@ -94,3 +111,8 @@ def find(spec: IndexSpec) -> tuple[Kind[Any], Parameters]:
             field=f"parameters.{name}",
             hint=f"it takes: {', '.join(kind.parameters.model_fields) or 'none'}",
         ) from None
+
+
+def too_few(kind: str, count: int, least: int) -> Plan:
+    """The plan for fewer vectors than a kind can do with."""
+    return Plan("flat", f"{kind} needs {least} vectors, there are {count}: all are compared")

@@ -14,7 +14,7 @@ from penult_server.core.errors import InvalidArgument
 from penult_server.core.index_kinds import NO_KEY, IndexSpec, IndexState, KeySet, SnapshotFacts, faults
 from penult_server.core.index_ports import Report
 from penult_server.engine.indexes import snapshot
-from penult_server.engine.indexes.build import Built, build, carry_over, plan_for
+from penult_server.engine.indexes.build import Built, build, carry_over, plans_for
 from penult_server.engine.indexes.columns import Column
 from penult_server.engine.indexes.exact import NOTHING, as_goodness, as_scores, prepare
 from penult_server.engine.indexes.measure import recall
@@ -25,6 +25,8 @@ from penult_server.engine.indexes.state import State
 # Dead or pending rows below this number, or this share of all, are not worth a rebuild.
 _WORTH_ROWS = 1000
 _WORTH_SHARE = 0.2
+# Growth or shrinkage after which another structure is worth building.
+_MUCH = 4
 
 
 class FaissIndex:
@@ -145,13 +147,13 @@ class FaissIndex:
 
     def due(self) -> str:
         """See VectorIndex."""
-        state, facts = self._state, self._facts
-        plan = plan_for(self._spec, state.count)
+        with self._swap:
+            state, facts = self._state, self._facts
+        plan = plans_for(self._spec, state.count)[0]
         worth = max(_WORTH_ROWS, _WORTH_SHARE * state.count)
-        if bool(plan.factory) != (state.structure is not None):
-            return f"from {facts.kind} to {plan.kind}: {plan.why}"
-        if plan.factory != facts.factory and not facts.built_for / 4 < state.count < facts.built_for * 4:
-            return f"from {facts.factory} to {plan.factory}: {plan.why}"
+        grown = not facts.built_for / _MUCH < state.count < facts.built_for * _MUCH
+        if plan.factory != facts.planned and (grown or not facts.planned):
+            return f"{plan.factory or plan.kind} fits better now: {plan.why}"
         if state.structure and state.pending > worth:
             return f"{state.pending} vectors are searched one by one"
         return f"{state.dead} removed vectors take space" if state.dead > worth else ""
@@ -162,9 +164,9 @@ class FaissIndex:
             faiss.omp_set_num_threads(self._threads)
             with self._writing:
                 sealed, state = self._rows.seal(), self._state
-            built = build(self._spec, state, self._folder, report)
+            built, order = build(self._spec, state, self._folder, report)
             with self._writing:
-                self._take(carry_over(built, state, self._state, sealed))
+                self._take(carry_over(built, order, self._state, sealed))
         return self.describe()
 
     def recall(self, k: int, sample: int, report: Report) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.engine.indexes.base import Parameters, Plan, register
 
@@ -13,9 +15,9 @@ class Flat:
     name = "flat"
     parameters = Parameters
 
-    def plan(self, spec: IndexSpec, chosen: Parameters, count: int) -> Plan:
+    def plans(self, spec: IndexSpec, chosen: Parameters, count: int) -> Sequence[Plan]:
         """See Kind."""
-        return Plan(self.name, "exact search was asked for")
+        return [Plan(self.name, "exact search was asked for")]
 
     def check(self, spec: IndexSpec, chosen: Parameters) -> None:
         """See Kind."""

@@ -162,13 +162,16 @@ class Rows:
         return sum(block.bytes for block in self._blocks) - unwritten
 
     def _open(self) -> None:
-        shape = (self._block_rows, self._dim)
-        if self._folder is None:
-            values = np.empty(shape, self._type)
-        else:
-            with tempfile.TemporaryFile(dir=self._folder) as file:
-                file.truncate(shape[0] * shape[1] * self._type.itemsize)
-                values = np.memmap(file, self._type, "r+", shape=shape)
+        values = empty_rows((self._block_rows, self._dim), self._type, self._folder)
         self._blocks.append(ArrayBlock(values))
         self._starts.append(self._count)
         self._room = self._block_rows
+
+
+def empty_rows(shape: tuple[int, int], dtype: Any, folder: Path | None) -> np.ndarray:
+    """An array in memory, or in a file of `folder` that has no name."""
+    if folder is None:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(shape[0] * shape[1] * np.dtype(dtype).itemsize)
+        return np.memmap(file, dtype, "r+", shape=shape)

@@ -13,6 +13,8 @@ from penult_server.engine.indexes.state import State
 
 # Candidates beyond k, for rows that died and for equal scores at the end of the list.
 _SPARE = 8
+# Relative difference up to which scores of different loops may be those of equal vectors.
+_ROUNDING = 2e-6
 # Most candidates that are looked at to put equal scores at the end of the list in order.
 _MOST_FOR_TIES = 2048
 # Up to so many allowed rows, or this share of all, a scan costs less than a structure that skips the rest.
@@ -104,31 +106,61 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
     # First without a selector, which slows FAISS down, then with one, then exactly.
     for selected in (False, True) if wanted.allowed is None else (True,):
         part = wanted.only(todo)
-        candidates = structure.candidates(part.queries, wanted.k + wanted.spare, may if selected else None)
-        found[todo], good[todo], _ = _rank(state, part, candidates)
+        proposed = structure.candidates(part.queries, wanted.k + wanted.spare, may if selected else None)
+        candidates, distances = proposed
+        known = None
+        if structure.exact_scores:
+            known = -distances if state.metric == "l2" else distances
+        found[todo], good[todo], _ = _rank(state, part, candidates, known)
         todo = todo[found[todo, enough - 1] == NOTHING] if enough else todo[:0]
         if not len(todo):
             break
+    if fresh is not None:
+        both = np.hstack([found, fresh[0]]), np.hstack([good, fresh[1]])
+        found, good, _ = _rank(state, wanted, *both)
     if len(todo):
         found[todo], good[todo] = search_exactly(state, wanted.only(todo))
-    if fresh is not None:
-        found, good, _ = _rank(state, wanted, np.hstack([found, fresh[0]]))
     return found, good
 
 
-def _rank(state: State, wanted: Wanted, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k best of candidates (Q, C) that may be found, with goodness, and that of the worst candidate."""
-    every = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
+def _rank(
+    state: State, wanted: Wanted, candidates: np.ndarray, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k best of candidates (Q, C) that may be found, with goodness, and that of the worst candidate.
+
+    `known` is their goodness, where it is so already but for the last bits.
+    """
+    every = known
+    if every is None:
+        every = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
     worst = np.where(candidates >= 0, every, np.inf).min(axis=1)
-    barred = (candidates >= 0) & ~state.alive[candidates]
+    barred = (candidates < 0) | ~state.alive[candidates]
     for number, rows in enumerate(wanted.excluded):
         if len(rows):
             barred[number] |= np.isin(candidates[number], rows)
     candidates = np.where(barred, NOTHING, candidates)
-    every = np.where(candidates >= 0, every, -np.inf)
-    order = np.lexsort((state.keys[candidates], -every), axis=-1)[:, : wanted.k]
-    found = np.full((len(candidates), wanted.k), NOTHING, np.int64)
-    good = np.full(found.shape, -np.inf, np.float32)
-    found[:, : order.shape[1]] = np.take_along_axis(candidates, order, 1)
-    good[:, : order.shape[1]] = np.take_along_axis(every, order, 1)
+    every = np.where(barred, -np.inf, every)
+    found, good = _sorted(state, candidates, every, wanted.k)
+    if known is not None:
+        close = np.flatnonzero(_ties(good))
+        if len(close):  # only one formula for all of them tells equal from nearly equal
+            every = exact.goodness(wanted.queries[close], state.rows, candidates[close], state.metric)
+            found[close], good[close] = _sorted(state, candidates[close], every, wanted.k)
     return found, good, worst
+
+
+def _sorted(state: State, rows: np.ndarray, good: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best columns of each query, equal ones by key, filled up with NOTHING."""
+    order = np.lexsort((state.keys[rows], -good), axis=-1)[:, :k]
+    found = np.full((len(rows), k), NOTHING, np.int64)
+    best = np.full(found.shape, -np.inf, np.float32)
+    found[:, : order.shape[1]] = np.take_along_axis(rows, order, 1)
+    best[:, : order.shape[1]] = np.take_along_axis(good, order, 1)
+    return found, best
+
+
+def _ties(good: np.ndarray) -> np.ndarray:
+    """Which queries have hits next to each other that are equal but for rounding."""
+    finite = np.where(np.isfinite(good), good, 0)
+    near = np.abs(np.diff(finite, axis=1)) <= _ROUNDING * np.maximum(1e-30, np.abs(finite[:, 1:]))
+    return (near & np.isfinite(good[:, 1:])).any(axis=1)

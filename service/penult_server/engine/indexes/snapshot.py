@@ -12,9 +12,14 @@ import numpy as np
 
 from penult_server.core.index_kinds import IndexSpec, SnapshotFacts
 from penult_server.engine.indexes.build import Built, Facts
-from penult_server.engine.indexes.rows import ArrayBlock, Rows
+from penult_server.engine.indexes.exact import PIECE_ROWS
+from penult_server.engine.indexes.gpu import copy_to_gpu
+from penult_server.engine.indexes.rows import ArrayBlock, Block, Rows, empty_rows
 from penult_server.engine.indexes.snapshot_file import Reader, Writer, damaged, reading, writing
 from penult_server.engine.indexes.state import State
+from penult_server.engine.indexes.structure import Structure, StructureBlock
+
+_STRUCTURE_FACTS = ("size", "bytes", "effort", "rerank", "exact_scores", "selects")
 
 
 def write(path: Path, spec: IndexSpec, state: State, facts: Facts) -> SnapshotFacts:
@@ -36,16 +41,11 @@ def read(path: Path, spec: IndexSpec, folder: Path | None) -> Built:
 
 
 def _write(writer: Writer, spec: IndexSpec, state: State, facts: Facts) -> None:
-    blocks: list[dict[str, Any]] = []
-    for number, block in enumerate(state.rows.blocks):
-        assert isinstance(block, ArrayBlock)
-        blocks.append(
-            {
-                "rows": state.rows.end(number) - state.rows.starts[number],
-                "dtype": block.values.dtype.name,
-                "disk": isinstance(block.values, np.memmap),
-            }
-        )
+    structure = state.structure
+    blocks = [
+        _describe(block, state.rows.end(number) - state.rows.starts[number])
+        for number, block in enumerate(state.rows.blocks)
+    ]
     writer.header(
         {
             "faiss": faiss.__version__,
@@ -54,23 +54,54 @@ def _write(writer: Writer, spec: IndexSpec, state: State, facts: Facts) -> None:
             "rows": state.rows.count,
             "blocks": blocks,
             "facts": dataclasses.asdict(facts),
+            "structure": structure and {name: getattr(structure, name) for name in _STRUCTURE_FACTS},
         }
     )
     writer.array(state.keys)
     writer.array(state.alive)
     for described, block in zip(blocks, state.rows.blocks, strict=True):
-        assert isinstance(block, ArrayBlock)
-        writer.array(block.values[: described["rows"]])
+        if isinstance(block, ArrayBlock):
+            writer.array(block.values[: described["rows"]])
+    if structure:
+        writer.faiss_index(structure.index)
+
+
+def _describe(block: Block, count: int) -> dict[str, Any]:
+    if isinstance(block, ArrayBlock):
+        disk = isinstance(block.values, np.memmap)
+        return {"rows": count, "dtype": block.values.dtype.name, "disk": disk}
+    return {"rows": count, "dtype": ""}
 
 
 def _read(reader: Reader, header: dict[str, Any], spec: IndexSpec, folder: Path | None) -> Built:
     keys = reader.array((header["rows"],), "int64")
     alive = reader.array((header["rows"],), "bool")
+    blocks: list[Block | None] = []
+    for described in header["blocks"]:
+        place = folder if described.get("disk") else None
+        blocks.append(_block(reader, described, spec.dim, place) if described["dtype"] else None)
+    structure = None
+    if header["structure"]:
+        index = reader.faiss_index()
+        structure = Structure(index, **header["structure"], gpu=copy_to_gpu(index))
     rows = Rows(spec.dim)
-    for block in header["blocks"]:
-        values = reader.array((block["rows"], spec.dim), block["dtype"])
-        rows.attach(ArrayBlock(values), block["rows"])
-    return Built(rows, keys, alive, header["sequence"], None, Facts(**header["facts"]))
+    for described, block in zip(header["blocks"], blocks, strict=True):
+        if block is None:
+            assert structure is not None
+            block = StructureBlock(structure.index)
+        rows.attach(block, described["rows"])
+    facts = Facts(**header["facts"])
+    device = structure.gpu.device if structure and structure.gpu else "cpu"
+    return Built(rows, keys, alive, header["sequence"], structure, dataclasses.replace(facts, device=device))
+
+
+def _block(reader: Reader, described: dict[str, Any], dim: int, folder: Path | None) -> ArrayBlock:
+    """A block of an array, piece by piece, so that one for the disk never is in memory as a whole."""
+    values = empty_rows((described["rows"], dim), described["dtype"], folder)
+    for first in range(0, len(values), PIECE_ROWS):
+        piece = values[first : first + PIECE_ROWS]
+        piece[:] = reader.array(piece.shape, described["dtype"])
+    return ArrayBlock(values)
 
 
 def _identity(spec: IndexSpec) -> Any:

@@ -53,7 +53,8 @@ class Writer:
 
     def faiss_index(self, index: faiss.Index) -> None:
         """Appends a FAISS index."""
-        faiss.write_index(index, faiss.PyCallbackIOWriter(self.write))
+        # In pieces: FAISS hands over a whole array at once, and Python would copy it.
+        faiss.write_index(index, faiss.BufferedIOWriter(faiss.PyCallbackIOWriter(self.write)))
 
     def digest(self) -> bytes:
         """sha256 of what was written."""
