@@ -19,6 +19,11 @@ class Architecture(Protocol):
         ...
 
     @property
+    def key(self) -> str:
+        """The name with the tag that decides the preprocessing; `find_architecture` takes it."""
+        ...
+
+    @property
     def preprocess(self) -> Preprocess:
         """The steps before it, as its library defines them."""
         ...

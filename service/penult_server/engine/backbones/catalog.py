@@ -23,16 +23,21 @@ from penult_server.engine.backbones.network import Network
 from penult_server.engine.backbones.source import Origin, Source
 from penult_server.engine.backbones.timm_source import TimmSource
 from penult_server.engine.backbones.torchvision_source import TorchvisionSource
+from penult_server.engine.backbones.trunk import Trunk
 from penult_server.engine.backbones.weights import fit, weights_sha256
 
 
 @dataclasses.dataclass(frozen=True)
 class BuiltBackbone:
-    """A backbone with its weights: `network` on the CPU in eval mode, `weights_sha256` over its tensors."""
+    """A backbone with its weights: `network` on the CPU in eval mode, `weights_sha256` over its tensors.
+
+    `architecture_key` rebuilds it with `find_architecture`, preprocessing included.
+    """
 
     facts: BackboneFacts
     network: Network
     weights_sha256: str
+    architecture_key: str
 
 
 class Catalog:
@@ -77,10 +82,12 @@ class Catalog:
             FailedPrecondition: WEIGHTS_MISFIT names tensors; BUNDLE_MISSING says what to install.
         """
         origin = self._find(name)
-        facts = _facts(name, origin)
-        trunk = origin.load()
-        network = Network(trunk, facts.preprocess, anatomy(origin.architecture))
-        return BuiltBackbone(facts, network.requires_grad_(False), weights_sha256(trunk))
+        return _built(_facts(name, origin), origin, origin.load())
+
+    def untrained(self, name: str) -> BuiltBackbone:
+        """The backbone with random weights from torch's generator. Raises as `describe` does."""
+        origin = self._find(name)
+        return _built(_facts(name, origin), origin, origin.architecture.trunk())
 
     def check_checkpoint(self, path: Path, architecture: str) -> None:
         """Puts the file into the architecture and forgets it again.
@@ -111,6 +118,11 @@ class Catalog:
             hint="list the backbones, or give weights by the checkpoint directory or import_checkpoint",
             near_matches=", ".join(near),
         )
+
+
+def _built(facts: BackboneFacts, origin: Origin, trunk: Trunk) -> BuiltBackbone:
+    network = Network(trunk, facts.preprocess, anatomy(origin.architecture)).requires_grad_(False)
+    return BuiltBackbone(facts, network, weights_sha256(trunk), origin.architecture.key)
 
 
 def _facts(name: str, origin: Origin) -> BackboneFacts:

@@ -66,6 +66,11 @@ class TorchvisionArchitecture:
         return PREFIX + self.model
 
     @property
+    def key(self) -> str:
+        """See Architecture."""
+        return f"{self.name}.{self.tag}"
+
+    @property
     def weights(self) -> Any:
         """The enum member: address, transforms and metadata."""
         return _weights(self.model)[self.tag]

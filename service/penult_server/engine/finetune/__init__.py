@@ -1,0 +1,1 @@
+"""Fine-tuning a backbone end to end: the loop, and what stands around it."""

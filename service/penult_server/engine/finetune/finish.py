@@ -1,0 +1,155 @@
+"""The end of a fine-tuning job: the best weights chosen, judged on the test split, and written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from penult_server.core.diagnosis import diagnose
+from penult_server.core.finetune import Division
+from penult_server.engine.backbones.weights import weights_sha256
+from penult_server.engine.finetune.averages import Snapshots
+from penult_server.engine.finetune.checkpoint import load_checkpoint
+from penult_server.engine.finetune.curves import read_rows, to_curves
+from penult_server.engine.finetune.evaluate import Score, outputs, score
+from penult_server.engine.finetune.network import Classifier
+from penult_server.engine.finetune.plot import plot_curves
+from penult_server.engine.finetune.preflight import Preflight
+from penult_server.engine.finetune.run import Material, Run
+from penult_server.engine.finetune.settings import FineTuneSettings
+from penult_server.engine.finetune.tensorboard import write_events
+from penult_server.engine.workers.task import Task
+
+MODEL = "model"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lineage:
+    """What a model came from."""
+
+    backbone: str
+    backbone_weights_sha256: str
+    architecture: str
+    licence: str
+    dataset: str
+    revision: int
+
+
+def finish(
+    model: Classifier,
+    material: Material,
+    division: Division,
+    settings: FineTuneSettings,
+    run: Run,
+    rate: float,
+    checks: Preflight | None,
+    lineage: Lineage,
+    task: Task,
+) -> Mapping[str, Any]:
+    """Writes the directory `model`: `backbone.safetensors`, `head.safetensors`, `model.json`, and the curves.
+
+    Returns:
+        What `model.json` holds.
+    """
+    place = task.directory / "training"
+    task.progress(0, 1, phase="finish")
+    winner = run.winner()
+    candidates = {name: _entry(*values) for name, values in run.best.items()}
+    ensemble = _ensemble(model, material, settings, place)
+    if ensemble is not None:
+        candidates["ensemble"] = _entry(ensemble.accuracy, ensemble.negative_loss, settings.epochs)
+    best = load_checkpoint(place / f"{winner}.safetensors")
+    assert best is not None, "the weights of every entry of run.best are on disk"
+    model.load_state_dict(best)
+
+    rows = read_rows(place / "curves.jsonl")
+    findings = diagnose(to_curves(rows, len(division.validation)))
+    for finding in findings:
+        task.log(f"{finding.symptom.value}: {finding.evidence}. What to change: {finding.advice}.")
+    target = task.directory / MODEL
+    target.mkdir(exist_ok=True)
+    trunk = {name: t.detach().cpu().contiguous() for name, t in model.trunk.state_dict().items()}
+    metadata = {"architecture": lineage.architecture, "licence": lineage.licence}
+    save_file(trunk, target / "backbone.safetensors", metadata)
+    head = {"weight": model.head.weight, "bias": model.head.bias}
+    save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, target / "head.safetensors")
+    described: dict[str, Any] = {
+        "labels": list(division.labels),
+        "lineage": dataclasses.asdict(lineage),
+        "backbone_weights_sha256": weights_sha256(model.network.trunk),
+        "settings": settings.model_dump(mode="json"),
+        "learning_rate": rate,
+        "variant": winner,
+        "candidates": candidates,
+        "validation": {**candidates[winner], "count": len(division.validation)},
+        "test": _test(model, material, division, settings),
+        "counts": {"train": len(material.train), "validation": len(division.validation)},
+        "steps": run.step,
+        "ended": run.ended,
+        "skipped_steps": run.bad_steps,
+        "remedies": run.remedies,
+        "preflight": None if checks is None else dataclasses.asdict(checks),
+        "diagnosis": [{**dataclasses.asdict(f), "symptom": f.symptom.value} for f in findings],
+    }
+    text = json.dumps(described, indent=1)
+    _write(target / "model.json", text)
+    _write(target / "curves.jsonl", (place / "curves.jsonl").read_text(encoding="utf-8"))
+    plot_curves(rows, target / "curves.png", findings)
+    write_events(rows, target)
+    if settings.keep_averages or settings.keep:
+        _keep(place, target, winner, settings)
+    task.progress(1, 1, phase="finish")
+    return dict(json.loads(text))
+
+
+def _test(
+    model: Classifier, material: Material, division: Division, settings: FineTuneSettings
+) -> dict[str, Any] | None:
+    """Accuracy on pictures that neither trained nor chose; None where there are none."""
+    if not len(division.test):
+        return None
+    logits = outputs(model, model, material.train.pictures, division.test, settings.precision)
+    found = score(logits, division.targets[division.test])
+    return {"accuracy": found.accuracy, "loss": found.loss, "count": len(division.test)}
+
+
+def _ensemble(model: Classifier, material: Material, settings: FineTuneSettings, place: Path) -> Score | None:
+    """The mean of the snapshots' probabilities on the pictures that judge; None with fewer than two."""
+    snapshots = Snapshots(place, settings.keep)
+    if len(snapshots.files()) < 2:
+        return None
+    positions, targets = material.validation
+
+    def probabilities(member: Classifier) -> torch.Tensor:
+        logits = outputs(member, member, material.train.pictures, positions, settings.precision)
+        return torch.from_numpy(logits).softmax(dim=1)
+
+    mean = torch.stack(snapshots.each(model, probabilities)).mean(dim=0)
+    return score(np.log(mean.clamp_min(1e-12).numpy()), targets)
+
+
+def _keep(place: Path, target: Path, winner: str, settings: FineTuneSettings) -> None:
+    """The weights that were not chosen, whole networks each, as links to what training wrote."""
+    kept = target / "others"
+    kept.mkdir(exist_ok=True)
+    files = list(Snapshots(place, settings.keep).files())
+    if settings.keep_averages:
+        files += [place / f"{name}.safetensors" for name in ("plain", "ema", "mean") if name != winner]
+    for file in files:
+        if file.exists() and not (kept / file.name).exists():
+            (kept / file.name).hardlink_to(file)
+
+
+def _entry(accuracy: float, negative_loss: float, epoch: int) -> dict[str, Any]:
+    return {"accuracy": accuracy, "loss": -negative_loss, "epoch": epoch}
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
