@@ -7,6 +7,7 @@ import contextlib
 import signal
 import sys
 import time
+from collections.abc import Mapping
 
 import structlog
 import torch
@@ -24,6 +25,7 @@ from penult_server.core.extract import ExtractFeatures
 from penult_server.core.images import ImageLimits
 from penult_server.core.import_backbone import ImportBackbone
 from penult_server.core.job_feed import JobFeed
+from penult_server.core.job_ports import Publish, Stage
 from penult_server.core.manage_datasets import ManageDatasets
 from penult_server.core.manage_jobs import ManageJobs
 from penult_server.core.readiness import Readiness
@@ -44,6 +46,7 @@ from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
+from penult_server.parts.models import model_parts
 from penult_server.settings import Settings, markdown_table
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.blobs import Blobs
@@ -167,8 +170,15 @@ async def _serve(
         max_images=settings.max_images,
     )
     feed = JobFeed()
-    runner, jobs = _jobs(settings, database, feed)
-    analyze = AnalyzeDataset(jobs, DatabaseSnapshots(database, blobs), limits)
+    # The jobs of a kind and what starts them need each other.
+    stages: dict[str, Stage] = {}
+    publish: dict[str, Publish] = {}
+    runner, jobs = _jobs(settings, database, feed, stages, publish)
+    snapshots = DatabaseSnapshots(database, blobs)
+    analyze = AnalyzeDataset(jobs, snapshots, limits)
+    models = model_parts(settings, database, extract, describe, jobs, snapshots, torch_device.type)
+    stages |= models.stages
+    publish |= models.publish
     access = AccessControl(DatabaseKeys(database))
     try:
         certificates = await open_front_door(
@@ -188,6 +198,7 @@ async def _serve(
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
         jobs=JobService(jobs),
         access=access,
+        models=models.service,
         max_message_bytes=settings.max_message_mb << 20,
         max_calls=settings.max_calls,
     )
@@ -219,13 +230,20 @@ async def _serve(
     await server.drain(settings.drain_seconds)
     await asyncio.to_thread(decoders.close)
     await asyncio.to_thread(blobs.close)
+    await asyncio.to_thread(models.cache.close)
     pool.close()
     await asyncio.to_thread(device.close)
     log.info("stopped", seconds=round(time.monotonic() - started, 3))
     return 0
 
 
-def _jobs(settings: Settings, database: Database, feed: JobFeed) -> tuple[JobRunner, ManageJobs]:
+def _jobs(
+    settings: Settings,
+    database: Database,
+    feed: JobFeed,
+    stages: Mapping[str, Stage],
+    publish: Mapping[str, Publish],
+) -> tuple[JobRunner, ManageJobs]:
     store = DatabaseJobs(database, settings.max_job_events)
     directories = JobDirectories(settings.data_dir / "jobs")
     runner = JobRunner(
@@ -235,8 +253,8 @@ def _jobs(settings: Settings, database: Database, feed: JobFeed) -> tuple[JobRun
         feed,
         max_workers=settings.max_workers,
         retention=Retention(settings.keep_jobs, settings.keep_jobs_days * _DAY_SECONDS),
-        stages={},
-        publish={},
+        stages=stages,
+        publish=publish,
         report=lambda job_id, error: log.error("job_not_settled", job=job_id, exc_info=error),
     )
     jobs = ManageJobs(

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
 
     config: Path | None = Field(None, description="TOML file with any of these settings, by their names.")
     data_dir: Path = Field(
-        Path("penult-data"), description="Everything that lasts: imported backbones, datasets, jobs."
+        Path("penult-data"), description="Everything that lasts: imported backbones, datasets, jobs, models."
     )
     listen: str = Field(
         "127.0.0.1:50051", description="HOST:PORT of the gRPC server; port 0 picks a free one."
@@ -102,6 +102,14 @@ class Settings(BaseSettings):
         256,
         ge=1,
         description="Most MiB of examples that are checked or written at once; past it uploads wait.",
+    )
+    feature_cache_mb: int = Field(
+        2048,
+        ge=0,
+        description="Disk for features of dataset images, in MiB, so that they are computed once; 0: none.",
+    )
+    head_memory_mb: int = Field(
+        1024, ge=0, description="Memory for heads of models that were used lately, in MiB."
     )
     max_workers: int = Field(
         1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."

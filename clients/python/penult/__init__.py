@@ -29,8 +29,18 @@ from penult.errors import (
     Unauthenticated,
     Unavailable,
 )
+from penult.evaluation_types import (
+    CalibrationBin,
+    ClassScore,
+    CurvePoint,
+    Evaluation,
+    Evidence,
+    LearningPoint,
+    Mistake,
+)
 from penult.job_types import JobError, JobEvent, JobProgress
 from penult.jobs import Job
+from penult.model_types import Lineage, Model, Prediction, PredictionBatch
 from penult.sources import image_files
 from penult.tta import TestTimeAugmentation
 from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
@@ -41,15 +51,20 @@ __all__ = [
     "AsyncClient",
     "AsyncJob",
     "Backbone",
+    "CalibrationBin",
     "Cancelled",
     "ChangeSummary",
     "ClassCount",
+    "ClassScore",
     "Client",
+    "CurvePoint",
     "DataLoss",
     "Dataset",
     "DatasetAnalysis",
     "DeadlineExceeded",
     "DuplicateGroup",
+    "Evaluation",
+    "Evidence",
     "Example",
     "FailedPrecondition",
     "FeatureBatch",
@@ -64,9 +79,15 @@ __all__ = [
     "JobFailed",
     "JobProgress",
     "LabelCount",
+    "LearningPoint",
+    "Lineage",
+    "Mistake",
+    "Model",
     "NotFound",
     "PenultError",
     "PermissionDenied",
+    "Prediction",
+    "PredictionBatch",
     "Preprocess",
     "ResourceExhausted",
     "SkippedImages",

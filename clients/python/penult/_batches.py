@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from penult.v1 import feature_pb2
 MAX_PENDING_CHUNKS = 16
 MAX_PENDING_BYTES = 32 << 20
 
+B = TypeVar("B")
 Response = feature_pb2.ExtractResponse | feature_pb2.ExtractStreamResponse
 
 
@@ -28,10 +31,25 @@ class _Sent:
     size: int
 
 
-class Pending:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answered:
+    """What is known of the images of a message that was answered.
+
+    `names` are their paths, "" for images without one; `errors` those that failed, by position in the
+    whole call.
+    """
+
+    names: tuple[str, ...]
+    first_index: int
+    errors: tuple[ItemError, ...]
+
+
+class Pending(Generic[B]):
     """Chunks that were sent and not yet answered. Answers come in the order of the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: Callable[[Any, Answered], B]) -> None:
+        """`batch` makes a result of a response; it may raise Internal."""
+        self._batch = batch
         self._sent: deque[_Sent] = deque()
         self._size = 0
         self._answered = 0
@@ -49,17 +67,12 @@ class Pending:
         self._sent.append(_Sent(tuple(chunk.names), chunk.faults, chunk.size))
         self._size += chunk.size
 
-    def answer(self, response: Response) -> FeatureBatch:
-        """The batch for the oldest chunk, with NaN rows for images that failed. Raises Internal."""
+    def answer(self, response: Any) -> B:
+        """The result for the oldest chunk. Raises Internal."""
         sent = self._sent.popleft()
         self._size -= sent.size
         first = self._answered
         self._answered += len(sent.names)
-        features = tensor_array(response.features)
-        if features.ndim != 2 or len(features) != len(sent.names):
-            raise Internal(
-                f"the server sent features {features.shape} for {len(sent.names)} images", reason="BAD_TENSOR"
-            )
         errors = {
             error.index: ItemError(error.index, error.reason, error.message, _name(sent, error.index - first))
             for error in response.errors
@@ -67,14 +80,26 @@ class Pending:
         for position, fault in sent.faults.items():  # the server saw these as empty images
             index = first + position
             errors[index] = ItemError(index, fault.reason, fault.message, sent.names[position])
-        return FeatureBatch(
-            features=features,
-            names=sent.names,
-            fingerprint=response.fingerprint,
-            backbone=response.backbone,
-            errors=tuple(errors[index] for index in sorted(errors)),
-            first_index=first,
+        return self._batch(
+            response, Answered(sent.names, first, tuple(errors[index] for index in sorted(errors)))
         )
+
+
+def feature_batch(response: Response, answered: Answered) -> FeatureBatch:
+    """Features with NaN rows for images that failed. Raises Internal."""
+    features = tensor_array(response.features)
+    if features.ndim != 2 or len(features) != len(answered.names):
+        raise Internal(
+            f"the server sent features {features.shape} for {len(answered.names)} images", reason="BAD_TENSOR"
+        )
+    return FeatureBatch(
+        features=features,
+        names=answered.names,
+        fingerprint=response.fingerprint,
+        backbone=response.backbone,
+        errors=answered.errors,
+        first_index=answered.first_index,
+    )
 
 
 def _name(sent: _Sent, position: int) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from penult._analysis import dataset_analysis
-from penult.analysis_types import DatasetAnalysis
+from penult._evaluations import evaluation
+from penult._models import model
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
-from penult.job_types import JobError, JobEvent, JobInfo, JobProgress, JobState
+from penult.job_types import JobError, JobEvent, JobInfo, JobOutput, JobProgress, JobState
 from penult.v1 import job_pb2 as pb
 
 PAGE_SIZE = 500
@@ -28,6 +29,11 @@ _STATES: dict[JobState, pb.JobState] = {
     "interrupted": pb.JOB_STATE_INTERRUPTED,
 }
 _STATE_NAMES = {number: name for name, number in _STATES.items()}
+_OUTPUTS: dict[str | None, Callable[[Any], JobOutput]] = {
+    "dataset_analysis": dataset_analysis,
+    "model_version": model,
+    "evaluation": evaluation,
+}
 _LEVELS = {pb.LOG_LEVEL_INFO: "info", pb.LOG_LEVEL_WARNING: "warning", pb.LOG_LEVEL_ERROR: "error"}
 
 
@@ -80,7 +86,7 @@ def event(message: pb.JobEvent) -> JobEvent:
     return JobEvent(number, at, log=message.log.text, level=_LEVELS.get(message.log.level, "info"))
 
 
-def outcome(job: JobInfo) -> DatasetAnalysis:
+def outcome(job: JobInfo) -> Any:
     """What came out of a job that has ended. Raises JobFailed or Cancelled."""
     if job.error is not None:
         kind = Cancelled if job.state == "cancelled" else JobFailed
@@ -125,8 +131,10 @@ class Patience:
         return pause if left is None else min(pause, left)
 
 
-def _output(message: pb.JobResult) -> DatasetAnalysis | None:
-    return dataset_analysis(message.dataset_analysis) if message.HasField("dataset_analysis") else None
+def _output(message: pb.JobResult) -> JobOutput | None:
+    """None for a kind of result that this client does not know."""
+    kind = message.WhichOneof("kind")
+    return _OUTPUTS[kind](getattr(message, kind)) if kind in _OUTPUTS else None
 
 
 def _progress(message: pb.JobProgress) -> JobProgress:

@@ -6,6 +6,8 @@ from typing import TypedDict
 
 import numpy as np
 
+from penult._chunks import Chunk
+from penult._stream import Request
 from penult._tensors import dtype_number
 from penult.errors import InvalidArgument
 from penult.tta import TTA, tta_message
@@ -60,6 +62,15 @@ def feature_options(
         pooling=_POOLING[pooling],
         tta=tta_message(tta),
     )
+
+
+def stream_request(options: feature_pb2.FeatureOptions) -> Request:
+    """What makes the messages of a stream of features."""
+
+    def request(chunk: Chunk, *, first: bool) -> feature_pb2.ExtractStreamRequest:
+        return feature_pb2.ExtractStreamRequest(options=options if first else None, images=chunk.images)
+
+    return request
 
 
 def check_on_error(on_error: OnError) -> None:

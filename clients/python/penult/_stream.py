@@ -1,4 +1,4 @@
-"""Features of a collection by one stream, with a bounded number of images under way.
+"""Features or predictions of a collection by one stream, with a bounded number of images under way.
 
 The caller's thread reads a chunk, hands it to gRPC's sender, and once `Pending` is full waits for
 the oldest answer. So images are read in the caller's own thread, an exception of its iterable goes
@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import grpc
 
@@ -21,35 +21,41 @@ from penult._chunks import Chunk
 from penult._status import translated
 from penult._verdict import Verdict
 from penult.errors import DeadlineExceeded, Internal
-from penult.types import FeatureBatch
-from penult.v1 import feature_pb2
 
-Request = feature_pb2.ExtractStreamRequest
+B = TypeVar("B")
+
+
+class Request(Protocol):
+    """Makes the message for a chunk; the first one of a stream carries the options."""
+
+    def __call__(self, chunk: Chunk, *, first: bool) -> Any:
+        """The message."""
+        ...
 
 
 def stream_batches(
     method: Callable[..., Any],
     source: Iterator[Chunk],
-    options: feature_pb2.FeatureOptions,
+    request: Request,
+    pending: Pending[B],
     endpoint: Endpoint,
     timeout: float | None,
-) -> Iterator[FeatureBatch]:
+) -> Iterator[B]:
     """Yields a batch for each chunk, in order. Raises PenultError.
 
     `timeout` bounds the wait for each answer: a collection may take hours, a healthy server never
     lets a chunk wait for long.
     """
-    pending = Pending()
-    outbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+    outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with translated(endpoint.target):
         call = method(iter(outbox.get, None), metadata=endpoint.metadata)
 
-        def answer() -> FeatureBatch:
+        def answer() -> B:
             return pending.answer(next_response(call, timeout or endpoint.timeout))
 
         try:
             for position, chunk in enumerate(source):
-                outbox.put(Request(options=None if position else options, images=chunk.images))
+                outbox.put(request(chunk, first=position == 0))
                 pending.push(chunk)
                 if pending.full:
                     yield answer()
@@ -64,23 +70,23 @@ def stream_batches(
 async def stream_batches_async(
     method: Callable[..., Any],
     source: AsyncIterator[Chunk],
-    options: feature_pb2.FeatureOptions,
+    request: Request,
+    pending: Pending[B],
     endpoint: Endpoint,
     timeout: float | None,
-) -> AsyncGenerator[FeatureBatch, None]:
+) -> AsyncGenerator[B, None]:
     """The same for asyncio."""
-    pending = Pending()
-    outbox: asyncio.Queue[Request | None] = asyncio.Queue()
+    outbox: asyncio.Queue[Any] = asyncio.Queue()
 
-    async def requests() -> AsyncIterator[Request]:
-        while (request := await outbox.get()) is not None:
-            yield request
+    async def requests() -> AsyncIterator[Any]:
+        while (message := await outbox.get()) is not None:
+            yield message
 
     with translated(endpoint.target):
         call = method(requests(), metadata=endpoint.metadata)
         verdict = Verdict(call)
 
-        async def answer() -> FeatureBatch:
+        async def answer() -> B:
             seconds = timeout or endpoint.timeout
             try:
                 response = await asyncio.wait_for(call.read(), seconds)
@@ -95,7 +101,7 @@ async def stream_batches_async(
         first = True
         try:
             async for chunk in source:
-                outbox.put_nowait(Request(options=options if first else None, images=chunk.images))
+                outbox.put_nowait(request(chunk, first=first))
                 first = False
                 pending.push(chunk)
                 if pending.full:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from grpc_health.v1 import health_pb2_grpc
 
 from penult._achunks import achunks, read_head_async
-from penult._batches import Pending, apply_on_error
+from penult._batches import Pending, apply_on_error, feature_batch
 from penult._channel import Endpoint, Tls
 from penult._chunks import Chunk
 from penult._collect import Collector
 from penult._health import HEALTH_TIMEOUT, health, health_request
 from penult._link import AsyncLink
-from penult._options import FeatureChoices, check_on_error, feature_options
+from penult._options import FeatureChoices, check_on_error, feature_options, stream_request
 from penult._progress import progress_bar
 from penult._stream import stream_batches_async
 from penult.aio_datasets import AsyncDatasets
 from penult.aio_jobs import AsyncJobs
+from penult.aio_models import AsyncModels
 from penult.backbones import AsyncBackbones
 from penult.sources import count_hint
 from penult.tta import TTA
@@ -50,6 +51,7 @@ class AsyncClient:
         self._link = AsyncLink(self._endpoint)
         self.backbones = AsyncBackbones(self._link)
         self.datasets = AsyncDatasets(self._link)
+        self.models = AsyncModels(self._link)
         self.jobs = AsyncJobs(self._link)
 
     @overload
@@ -117,7 +119,7 @@ class AsyncClient:
             return collector.result()
         with progress_bar(progress, count_hint(images)) as advance:
             if head.fits:
-                whole, pending = head.merged(), Pending()
+                whole, pending = head.merged(), Pending(feature_batch)
                 pending.push(whole)
                 request = feature_pb2.ExtractRequest(options=options, images=whole.images)
                 collector.add(pending.answer(await self._link.call(self._stub.Extract, request, timeout)))
@@ -163,7 +165,10 @@ class AsyncClient:
     def _stream(
         self, source: AsyncIterator[Chunk], options: feature_pb2.FeatureOptions, timeout: float | None
     ) -> AsyncGenerator[FeatureBatch, None]:
-        return stream_batches_async(self._stub.ExtractStream, source, options, self._endpoint, timeout)
+        return stream_batches_async(
+            self._stub.ExtractStream, source, stream_request(options), Pending(feature_batch),
+            self._endpoint, timeout,
+        )  # fmt: skip
 
     @property
     def _stub(self) -> Any:

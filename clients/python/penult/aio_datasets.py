@@ -28,6 +28,7 @@ from penult._progress import progress_bar
 from penult._status import translated
 from penult._uploads import Described, Tally, upload_async
 from penult.aio_jobs import AsyncJob
+from penult.analysis_types import DatasetAnalysis
 from penult.dataset_types import ChangeSummary, Dataset, Example, SplitName, UploadSummary
 from penult.datasets import NO_LABELS, NO_SPLITS
 from penult.sources import count_hint
@@ -190,7 +191,7 @@ class AsyncDatasets:
                 file.write(response.examples)
         return file.count
 
-    async def analyze(self, name: str, *, timeout: float | None = None) -> AsyncJob:
+    async def analyze(self, name: str, *, timeout: float | None = None) -> AsyncJob[DatasetAnalysis]:
         """Starts a job that looks for unreadable and tiny images and for duplicates."""
         request = pb.AnalyzeDatasetRequest(name=name, request_id=new_request_id())
         response = await self._link.call(self._stub.AnalyzeDataset, request, timeout)

@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from penult._datasets import new_request_id
 from penult._jobs import Patience, event, job_fields, list_request, outcome
 from penult._link import AsyncLink
 from penult._status import translated
-from penult.analysis_types import DatasetAnalysis
 from penult.errors import Unavailable
 from penult.job_types import JobEvent, JobInfo, JobState
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 
+R = TypeVar("R")
 
-class AsyncJob(JobInfo):
+
+class AsyncJob(JobInfo, Generic[R]):
     """`Job` for asyncio; that explains the methods."""
 
     _link: AsyncLink
 
     @classmethod
-    def of(cls, link: AsyncLink, message: pb.Job) -> AsyncJob:
+    def of(cls, link: AsyncLink, message: pb.Job) -> AsyncJob[Any]:
         """From a message of the server."""
         job = cls(**job_fields(message))
         object.__setattr__(job, "_link", link)
         return job
 
-    async def refresh(self) -> AsyncJob:
+    async def refresh(self) -> AsyncJob[R]:
         """The job as it is now."""
         return await AsyncJobs(self._link).get(self.id)
 
@@ -53,19 +54,19 @@ class AsyncJob(JobInfo):
             finally:
                 call.cancel()
 
-    async def result(self, timeout: float | None = None) -> DatasetAnalysis:
+    async def result(self, timeout: float | None = None) -> R:
         """Waits until it has ended and returns what came out; see `Job.result`."""
         if self.done:
-            return outcome(self)
+            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         async for _ in self.watch(self.last_event, timeout=timeout):
             pass
-        return outcome(await self.refresh())
+        return outcome(await self.refresh())  # type: ignore[no-any-return]
 
-    async def cancel(self) -> AsyncJob:
+    async def cancel(self) -> AsyncJob[R]:
         """Ends it within seconds; nothing of it becomes visible."""
         return await AsyncJobs(self._link).cancel(self.id)
 
-    async def resume(self) -> AsyncJob:
+    async def resume(self) -> AsyncJob[R]:
         """Queues it again after a failure or a cancel; it goes on from what it saved."""
         return await AsyncJobs(self._link).resume(self.id)
 
@@ -84,10 +85,10 @@ class AsyncJobs:
         subject: str = "",
         limit: int | None = None,
         timeout: float | None = None,
-    ) -> list[AsyncJob]:
+    ) -> list[AsyncJob[Any]]:
         """Jobs, newest first; every page is fetched."""
         request = list_request(states, kind, subject, limit)
-        found: list[AsyncJob] = []
+        found: list[AsyncJob[Any]] = []
         while True:
             page = await self._link.call(self._stub.ListJobs, request, timeout)
             found += (AsyncJob.of(self._link, message) for message in page.jobs)
@@ -95,16 +96,16 @@ class AsyncJobs:
                 return found[:limit]
             request.page_token = page.next_page_token
 
-    async def get(self, id: str, *, timeout: float | None = None) -> AsyncJob:
+    async def get(self, id: str, *, timeout: float | None = None) -> AsyncJob[Any]:
         """One job."""
         return await self._job(self._stub.GetJob, pb.GetJobRequest(id=id), timeout)
 
-    async def cancel(self, id: str, *, timeout: float | None = None) -> AsyncJob:
+    async def cancel(self, id: str, *, timeout: float | None = None) -> AsyncJob[Any]:
         """Ends it within seconds; one that has ended stays as it is."""
         request = pb.CancelJobRequest(id=id, request_id=new_request_id())
         return await self._job(self._stub.CancelJob, request, timeout)
 
-    async def resume(self, id: str, *, timeout: float | None = None) -> AsyncJob:
+    async def resume(self, id: str, *, timeout: float | None = None) -> AsyncJob[Any]:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""
         request = pb.ResumeJobRequest(id=id, request_id=new_request_id())
         return await self._job(self._stub.ResumeJob, request, timeout)
@@ -114,7 +115,7 @@ class AsyncJobs:
         request = pb.DeleteJobRequest(id=id, request_id=new_request_id())
         await self._link.call(self._stub.DeleteJob, request, timeout)
 
-    async def _job(self, method: Any, request: Any, timeout: float | None) -> AsyncJob:
+    async def _job(self, method: Any, request: Any, timeout: float | None) -> AsyncJob[Any]:
         return AsyncJob.of(self._link, (await self._link.call(method, request, timeout)).job)
 
     @property

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from grpc_health.v1 import health_pb2_grpc
 
-from penult._batches import Pending, apply_on_error
+from penult._batches import Pending, apply_on_error, feature_batch
 from penult._channel import Endpoint, Tls
 from penult._chunks import chunks, read_head
 from penult._collect import Collector
 from penult._health import HEALTH_TIMEOUT, health, health_request
 from penult._link import Link
-from penult._options import FeatureChoices, check_on_error, feature_options
+from penult._options import FeatureChoices, check_on_error, feature_options, stream_request
 from penult._progress import progress_bar
 from penult._stream import stream_batches
 from penult.backbones import Backbones
 from penult.datasets import Datasets
 from penult.jobs import Jobs
+from penult.models import Models
 from penult.sources import count_hint
 from penult.tta import TTA
 from penult.types import FeatureBatch, FeatureDType, Features, Health, ItemError, OnError, Pooling
@@ -61,6 +62,7 @@ class Client:
         self._link = Link(endpoint)
         self.backbones = Backbones(self._link)
         self.datasets = Datasets(self._link)
+        self.models = Models(self._link)
         self.jobs = Jobs(self._link)
 
     @overload
@@ -152,7 +154,7 @@ class Client:
             return collector.result()
         with progress_bar(progress, count_hint(images)) as advance:
             if head.fits:
-                whole, pending = head.merged(), Pending()
+                whole, pending = head.merged(), Pending(feature_batch)
                 pending.push(whole)
                 request = feature_pb2.ExtractRequest(options=options, images=whole.images)
                 collector.add(pending.answer(self._link.call(self._stub.Extract, request, timeout)))
@@ -191,7 +193,10 @@ class Client:
         self._link.close()
 
     def _stream(self, source: Any, options: feature_pb2.FeatureOptions, timeout: float | None) -> Any:
-        return stream_batches(self._stub.ExtractStream, source, options, self._endpoint, timeout)
+        return stream_batches(
+            self._stub.ExtractStream, source, stream_request(options), Pending(feature_batch),
+            self._endpoint, timeout,
+        )  # fmt: skip
 
     @property
     def _stub(self) -> Any:

@@ -26,6 +26,7 @@ from penult._link import Link
 from penult._progress import progress_bar
 from penult._status import translated
 from penult._uploads import Described, Tally, upload
+from penult.analysis_types import DatasetAnalysis
 from penult.dataset_types import ChangeSummary, Dataset, Example, SplitName, UploadSummary
 from penult.jobs import Job
 from penult.sources import count_hint
@@ -245,7 +246,7 @@ class Datasets:
                 file.write(response.examples)
         return file.count
 
-    def analyze(self, name: str, *, timeout: float | None = None) -> Job:
+    def analyze(self, name: str, *, timeout: float | None = None) -> Job[DatasetAnalysis]:
         """Starts a job that looks for unreadable and tiny images and for duplicates within and across splits.
 
         `analyze(name).result()` waits for its DatasetAnalysis. It works on the dataset as it is now.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from penult.analysis_types import DatasetAnalysis
+from penult.evaluation_types import Evaluation
+from penult.model_types import Model
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
+JobOutput: TypeAlias = DatasetAnalysis | Model | Evaluation
+"""What comes out of jobs, by their kind."""
 ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 ACTIVE: tuple[JobState, ...] = ("queued", "running", "interrupted")
 
@@ -65,7 +69,7 @@ class JobInfo:
         subject: the name of what it works on.
         progress: of its present phase.
         metrics: the latest value of each.
-        output: what came out, once it has succeeded.
+        output: what came out, once it has succeeded; a list leaves out the long parts of it.
         error: why it has failed, was cancelled or is interrupted.
         resumable: whether `resume` can make it go on.
         cancelling: cancelled, but its worker has not ended yet.
@@ -81,7 +85,7 @@ class JobInfo:
     ended: datetime.datetime | None
     progress: JobProgress | None
     metrics: Mapping[str, float]
-    output: DatasetAnalysis | None
+    output: JobOutput | None
     error: JobError | None
     resumable: bool
     cancelling: bool

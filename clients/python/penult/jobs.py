@@ -4,32 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from penult._datasets import new_request_id
 from penult._jobs import Patience, event, job_fields, list_request, outcome
 from penult._link import Link
 from penult._status import translated
-from penult.analysis_types import DatasetAnalysis
 from penult.errors import Unavailable
 from penult.job_types import JobEvent, JobInfo, JobState
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 
+R = TypeVar("R")
 
-class Job(JobInfo):
+
+class Job(JobInfo, Generic[R]):
     """A job, and what can be done with it. Its fields stay as they were; `refresh` gives new ones."""
 
     _link: Link
 
     @classmethod
-    def of(cls, link: Link, message: pb.Job) -> Job:
+    def of(cls, link: Link, message: pb.Job) -> Job[Any]:
         """From a message of the server."""
         job = cls(**job_fields(message))
         object.__setattr__(job, "_link", link)
         return job
 
-    def refresh(self) -> Job:
+    def refresh(self) -> Job[R]:
         """The job as it is now."""
         return Jobs(self._link).get(self.id)
 
@@ -60,7 +61,7 @@ class Job(JobInfo):
             finally:
                 call.cancel()
 
-    def result(self, timeout: float | None = None) -> DatasetAnalysis:
+    def result(self, timeout: float | None = None) -> R:
         """Waits until it has ended and returns what came out.
 
         Raises:
@@ -69,16 +70,16 @@ class Job(JobInfo):
             DeadlineExceeded: it has not ended after `timeout` seconds; it goes on.
         """
         if self.done:
-            return outcome(self)
+            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         for _ in self.watch(self.last_event, timeout=timeout):
             pass
-        return outcome(self.refresh())
+        return outcome(self.refresh())  # type: ignore[no-any-return]
 
-    def cancel(self) -> Job:
+    def cancel(self) -> Job[R]:
         """Ends it within seconds; nothing of it becomes visible."""
         return Jobs(self._link).cancel(self.id)
 
-    def resume(self) -> Job:
+    def resume(self) -> Job[R]:
         """Queues it again after a failure or a cancel; it goes on from what it saved."""
         return Jobs(self._link).resume(self.id)
 
@@ -97,7 +98,7 @@ class Jobs:
         subject: str = "",
         limit: int | None = None,
         timeout: float | None = None,
-    ) -> list[Job]:
+    ) -> list[Job[Any]]:
         """Jobs, newest first; every page is fetched.
 
         Args:
@@ -108,7 +109,7 @@ class Jobs:
             timeout: seconds for each page.
         """
         request = list_request(states, kind, subject, limit)
-        found: list[Job] = []
+        found: list[Job[Any]] = []
         while True:
             page = self._link.call(self._stub.ListJobs, request, timeout)
             found += (Job.of(self._link, message) for message in page.jobs)
@@ -116,16 +117,16 @@ class Jobs:
                 return found[:limit]
             request.page_token = page.next_page_token
 
-    def get(self, id: str, *, timeout: float | None = None) -> Job:
+    def get(self, id: str, *, timeout: float | None = None) -> Job[Any]:
         """One job."""
         return self._job(self._stub.GetJob, pb.GetJobRequest(id=id), timeout)
 
-    def cancel(self, id: str, *, timeout: float | None = None) -> Job:
+    def cancel(self, id: str, *, timeout: float | None = None) -> Job[Any]:
         """Ends it within seconds; one that has ended stays as it is."""
         request = pb.CancelJobRequest(id=id, request_id=new_request_id())
         return self._job(self._stub.CancelJob, request, timeout)
 
-    def resume(self, id: str, *, timeout: float | None = None) -> Job:
+    def resume(self, id: str, *, timeout: float | None = None) -> Job[Any]:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""
         request = pb.ResumeJobRequest(id=id, request_id=new_request_id())
         return self._job(self._stub.ResumeJob, request, timeout)
@@ -135,7 +136,7 @@ class Jobs:
         request = pb.DeleteJobRequest(id=id, request_id=new_request_id())
         self._link.call(self._stub.DeleteJob, request, timeout)
 
-    def _job(self, method: Any, request: Any, timeout: float | None) -> Job:
+    def _job(self, method: Any, request: Any, timeout: float | None) -> Job[Any]:
         return Job.of(self._link, self._link.call(method, request, timeout).job)
 
     @property

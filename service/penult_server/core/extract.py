@@ -17,6 +17,7 @@ from penult_server.core.errors import InvalidArgument
 from penult_server.core.features import BackboneIdentity, FeatureOptions, fingerprint, finish_features
 from penult_server.core.images import ItemError, SourceImage
 from penult_server.core.ports import FeatureEngine, LoadedBackbone
+from penult_server.core.preprocess import TestTimeAugmentation
 
 MAX_SCALES = 8
 SCALE_RANGE = (0.5, 2.0)
@@ -83,7 +84,7 @@ class ExtractFeatures:
         if not images:
             raise InvalidArgument("NO_IMAGES", "the request holds no image", field="images")
         self._check_count(images)
-        _check_scales(options)
+        check_scales(options.tta)
         views = len(images) * options.tta.views
         self._admission.enter(views)
         try:
@@ -114,7 +115,7 @@ class ExtractFeatures:
         does, but waits for room instead of refusing. With `separate_views` features are float32
         (N, views, dim), those of each view as they come from the backbone.
         """
-        _check_scales(options)
+        check_scales(options.tta)
         async with self._pool.lease(options.backbone or self._default_backbone) as loaded:
             loaded.dim(options.output)
             tasks: asyncio.Queue[asyncio.Task[FeatureBatch] | None] = asyncio.Queue(STREAM_DEPTH)
@@ -194,16 +195,13 @@ class ExtractFeatures:
             )
 
 
-def _check_scales(options: FeatureOptions) -> None:
-    scales, (low, high) = options.tta.scales, SCALE_RANGE
+def check_scales(tta: TestTimeAugmentation, field: str = "options.tta.scales") -> None:
+    """Raises InvalidArgument for scales that are too many, repeated or out of range."""
+    scales, (low, high) = tta.scales, SCALE_RANGE
     if len(scales) > MAX_SCALES or len(set(scales)) != len(scales):
-        raise InvalidArgument(
-            "BAD_SCALES", f"at most {MAX_SCALES} different scales are taken", field="options.tta.scales"
-        )
+        raise InvalidArgument("BAD_SCALES", f"at most {MAX_SCALES} different scales are taken", field=field)
     for position, scale in enumerate(scales):
         if not low <= scale <= high:  # also false for NaN
             raise InvalidArgument(
-                "BAD_SCALES",
-                f"scale {scale} is outside [{low}, {high}]",
-                field=f"options.tta.scales[{position}]",
+                "BAD_SCALES", f"scale {scale} is outside [{low}, {high}]", field=f"{field}[{position}]"
             )

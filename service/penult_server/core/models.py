@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from penult_server.core.errors import InvalidArgument
-from penult_server.core.evidence import Evidence
+from penult_server.core.evidence import Evidence, from_json
 from penult_server.core.names import check_name
 
 MAX_MEMBERS = 16
@@ -177,3 +177,19 @@ def main_metrics(evidence: Evidence | None) -> dict[str, float]:
         "calibration_error": measured.calibration_error,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def version_from_json(values: Mapping[str, Any]) -> ModelVersion:
+    """A version again from what `dataclasses.asdict` and JSON made of it."""
+    lineage, evidence = values["lineage"], values["evidence"]
+    return ModelVersion(
+        **{
+            **values,
+            "kind": ModelKind(values["kind"]),
+            "labels": tuple(values["labels"]),
+            "members": tuple(values["members"]),
+            "aliases": tuple(values["aliases"]),
+            "lineage": None if lineage is None else Lineage(**lineage),
+            "evidence": None if evidence is None else from_json(Evidence, evidence),
+        }
+    )

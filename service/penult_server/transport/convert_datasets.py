@@ -71,21 +71,21 @@ def example_from_wire(example: pb.NewExample) -> NewExample:
     return NewExample(
         image_from_wire(example.image),
         tuple(example.labels),
-        _split(example.split) or Split.UNASSIGNED,
+        split_from_wire(example.split) or Split.UNASSIGNED,
         example.metadata_json,
     )
 
 
 def filter_from_wire(wanted: pb.ExampleFilter) -> ExampleFilter:
     """Which examples. Raises InvalidArgument for a split of no meaning here."""
-    splits = frozenset(split for number in wanted.splits if (split := _split(number)))
+    splits = frozenset(split for number in wanted.splits if (split := split_from_wire(number)))
     return ExampleFilter(splits, frozenset(wanted.labels), wanted.unlabelled)
 
 
 def change_from_wire(change: pb.ExampleChange) -> ExampleChange:
     """A change of one example. Raises InvalidArgument for a split of no meaning here."""
     labels = tuple(change.labels.values) if change.HasField("labels") else None
-    return ExampleChange(change.sha256, labels, _split(change.split))
+    return ExampleChange(change.sha256, labels, split_from_wire(change.split))
 
 
 def plan_from_wire(request: pb.SplitDatasetRequest) -> SplitPlan:
@@ -97,7 +97,8 @@ def plan_from_wire(request: pb.SplitDatasetRequest) -> SplitPlan:
     return SplitPlan(fractions, request.seed, request.by_hash, request.reassign)
 
 
-def _split(number: int) -> Split | None:
+def split_from_wire(number: int) -> Split | None:
+    """A split, None where it is not said. Raises InvalidArgument for one of no meaning here."""
     if number == pb.SPLIT_UNSPECIFIED:
         return None
     try:

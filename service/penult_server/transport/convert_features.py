@@ -31,16 +31,17 @@ def options_from_wire(options: feature_pb2.FeatureOptions) -> FeatureOptions:
     return FeatureOptions(
         backbone=options.backbone,
         output=OutputSpec(options.layer, _known(_POOLINGS, options.pooling, "options.pooling")),
-        tta=_augmentation(options.tta) if options.HasField("tta") else PLAIN,
+        tta=augmentation_from_wire(options.tta, "options.tta") if options.HasField("tta") else PLAIN,
         l2_normalize=options.l2_normalize,
         dtype=_known(_DTYPES, options.dtype, "options.dtype"),
     )
 
 
-def _augmentation(tta: feature_pb2.TestTimeAugmentation) -> TestTimeAugmentation:
+def augmentation_from_wire(tta: feature_pb2.TestTimeAugmentation, field: str) -> TestTimeAugmentation:
+    """Views of an image. Raises InvalidArgument, naming the request's field, for an unknown value."""
     return TestTimeAugmentation(
         flip=tta.flip,
-        five_crops=_known(_CROPS, tta.crops, "options.tta.crops"),
+        five_crops=_known(_CROPS, tta.crops, f"{field}.crops"),
         scales=tuple(tta.scales) or (1.0,),
     )
 

@@ -10,8 +10,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from penult.v1 import job_pb2 as pb
 from penult_server.core.errors import InvalidArgument
+from penult_server.core.evidence import Evaluation, from_json
 from penult_server.core.job_ports import JobFilter
 from penult_server.core.jobs import Job, JobError, JobEvent, JobState, LogLine, Metrics, Progress, StateChange
+from penult_server.core.models import version_from_json
+from penult_server.transport.convert_evaluations import evaluation_to_wire
+from penult_server.transport.convert_models import version_to_wire
 
 _STATES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,
@@ -22,6 +26,8 @@ _STATES = {
     JobState.INTERRUPTED: pb.JOB_STATE_INTERRUPTED,
 }
 _STATE_OF = {number: state for state, number in _STATES.items()}
+_LONG = ("calibration_bins", "classes", "confusion", "mistakes")
+"""Fields of an evaluation that grow with the number of classes."""
 _LEVELS = {"info": pb.LOG_LEVEL_INFO, "warning": pb.LOG_LEVEL_WARNING, "error": pb.LOG_LEVEL_ERROR}
 
 
@@ -46,6 +52,21 @@ def job_to_wire(job: Job) -> pb.Job:
     if job.error is not None:
         message.error.CopyFrom(_error(job.error))
     return message
+
+
+def listed_job_to_wire(job: Job) -> pb.Job:
+    """The same for a list, in which long results would add up to more than a message may have."""
+    message = job_to_wire(job)
+    if _has(message, "model_version"):
+        message.result.model_version.ClearField("evidence")
+    if _has(message, "evaluation"):
+        for field in _LONG:
+            message.result.evaluation.ClearField(field)
+    return message
+
+
+def _has(message: pb.Job, result: str) -> bool:
+    return message.HasField("result") and message.result.WhichOneof("kind") == result
 
 
 def event_to_wire(event: JobEvent) -> pb.JobEvent:
@@ -74,7 +95,12 @@ def filter_from_wire(request: pb.ListJobsRequest) -> JobFilter:
 
 
 def _result(result: Mapping[str, Any]) -> pb.JobResult:
-    """A result is kept as the JSON of its message; fields of an older version that are gone are left out."""
+    """Models and evaluations are kept as core has them, other results as the JSON of their messages."""
+    if values := result.get("model_version"):
+        return pb.JobResult(model_version=version_to_wire(version_from_json(values)))
+    if values := result.get("evaluation"):
+        return pb.JobResult(evaluation=evaluation_to_wire(from_json(Evaluation, values)))
+    # Fields of an older version that are gone are left out.
     return json_format.ParseDict(dict(result), pb.JobResult(), ignore_unknown_fields=True)
 
 

@@ -9,7 +9,12 @@ import grpc
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 from penult_server.core.manage_jobs import ManageJobs
-from penult_server.transport.convert_jobs import event_to_wire, filter_from_wire, job_to_wire
+from penult_server.transport.convert_jobs import (
+    event_to_wire,
+    filter_from_wire,
+    job_to_wire,
+    listed_job_to_wire,
+)
 
 Context = grpc.aio.ServicerContext
 
@@ -28,7 +33,7 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def ListJobs(self, request: pb.ListJobsRequest, context: Context) -> pb.ListJobsResponse:
         """One page of jobs."""
         page = await self._jobs.list(filter_from_wire(request), request.page_size, request.page_token)
-        return pb.ListJobsResponse(jobs=map(job_to_wire, page.items), next_page_token=page.next_token)
+        return pb.ListJobsResponse(jobs=map(listed_job_to_wire, page.items), next_page_token=page.next_token)
 
     async def WatchJob(
         self, request: pb.WatchJobRequest, context: Context

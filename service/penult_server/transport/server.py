@@ -15,6 +15,8 @@ from penult.v1 import (
     feature_pb2_grpc,
     job_pb2,
     job_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
 )
 from penult_server.core.access import AccessControl
 from penult_server.transport.backbone_service import BackboneService
@@ -22,6 +24,7 @@ from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
 from penult_server.transport.interceptor import CallInterceptor
 from penult_server.transport.job_service import JobService
+from penult_server.transport.model_service import ModelService
 from penult_server.transport.tls import Certificates
 
 _SERVICES = (
@@ -29,6 +32,7 @@ _SERVICES = (
     dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
     feature_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name,
     job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
+    model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
 
@@ -43,6 +47,7 @@ class Server:
         datasets: DatasetService,
         jobs: JobService,
         access: AccessControl,
+        models: ModelService,
         max_message_bytes: int,
         max_calls: int,
     ) -> None:
@@ -64,6 +69,7 @@ class Server:
         backbone_pb2_grpc.add_BackboneServiceServicer_to_server(backbones, self._server)
         dataset_pb2_grpc.add_DatasetServiceServicer_to_server(datasets, self._server)
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, self._server)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server

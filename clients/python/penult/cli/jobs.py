@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,7 +41,7 @@ def list_jobs(
     """List jobs, newest first, and follow those that have not ended."""
     with connect(target, api_key, ca, tls) as client:
 
-        def fetch() -> list[Job]:
+        def fetch() -> list[Job[Any]]:
             return client.jobs.list(state or (), kind=kind, subject=subject, limit=limit)  # type: ignore[arg-type]  # checked there
 
         found = fetch()

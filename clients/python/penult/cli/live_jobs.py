@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _POLL_SECONDS = 0.5
+R = TypeVar("R")
 
 
-def follow(job: Job, *, quiet: bool = False) -> Job:
+def follow(job: Job[R], *, quiet: bool = False) -> Job[R]:
     """Shows a job until it has ended: a bar and its log on a terminal, else every event as a line."""
     if quiet or not sys.stderr.isatty():
         for event in job.watch():
@@ -37,7 +38,7 @@ def follow(job: Job, *, quiet: bool = False) -> Job:
     return job.refresh()
 
 
-def follow_all(fetch: Callable[[], list[Job]]) -> None:
+def follow_all(fetch: Callable[[], list[Job[Any]]]) -> None:
     """Bars of all jobs that `fetch` gives, until each of them has ended."""
     with _bars() as bars:
         tasks: dict[str, TaskID] = {}

@@ -1,0 +1,1 @@
+"""The kinds of job that make and measure heads, and heads as the server uses them."""
