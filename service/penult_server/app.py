@@ -46,6 +46,7 @@ from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
+from penult_server.parts.indexes import index_parts
 from penult_server.parts.models import model_parts
 from penult_server.settings import Settings, markdown_table
 from penult_server.store.api_keys import DatabaseKeys
@@ -163,12 +164,14 @@ async def _serve(
     importer = ImportBackbone(catalog, store, settings.max_checkpoint_mb << 20)
     blobs = Blobs(settings.data_dir / "blobs")
     datasets = DatasetStore(database, blobs)
+    checker = ImageChecker(limits, decoders)
     upload = UploadExamples(
         datasets,
-        ImageChecker(limits, decoders),
+        checker,
         Admission(settings.max_upload_mb << 20, stream_share=1.0),
         max_images=settings.max_images,
     )
+    indexes = index_parts(settings, database, extract, checker)
     feed = JobFeed()
     # The jobs of a kind and what starts them need each other.
     stages: dict[str, Stage] = {}
@@ -196,6 +199,7 @@ async def _serve(
         features=FeatureService(extract),
         backbones=BackboneService(describe, importer),
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
+        indexes=indexes.service,
         jobs=JobService(jobs),
         access=access,
         models=models.service,
@@ -208,6 +212,7 @@ async def _serve(
         (log.info if ready else log.error)("ready" if ready else "not_ready", why=why)
 
     await runner.recover()
+    await indexes.opened.start()
     try:
         port = await server.start(settings.listen, certificates)
     except RuntimeError:
@@ -228,6 +233,7 @@ async def _serve(
     await runner.close()
     await working
     await server.drain(settings.drain_seconds)
+    await indexes.close()
     await asyncio.to_thread(decoders.close)
     await asyncio.to_thread(blobs.close)
     await asyncio.to_thread(models.cache.close)

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     head_memory_mb: int = Field(
         1024, ge=0, description="Memory for heads of models that were used lately, in MiB."
     )
+    max_queued_queries: int = Field(
+        16_384, ge=1, description="Most queries of indexes that are searched or wait; past it OVERLOADED."
+    )
     max_workers: int = Field(
         1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."
     )

@@ -38,6 +38,19 @@ from penult.evaluation_types import (
     LearningPoint,
     Mistake,
 )
+from penult.index import Index
+from penult.index_types import (
+    AddSummary,
+    DuplicateItem,
+    DuplicateItems,
+    Hit,
+    IndexEvaluation,
+    IndexInfo,
+    IndexStats,
+    Item,
+    NearDuplicates,
+    RemoveSummary,
+)
 from penult.job_types import JobError, JobEvent, JobProgress
 from penult.jobs import Job
 from penult.model_types import Lineage, Model, Prediction, PredictionBatch
@@ -46,6 +59,7 @@ from penult.tta import TestTimeAugmentation
 from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
 
 __all__ = [
+    "AddSummary",
     "AlreadyExists",
     "AnalyzedExample",
     "AsyncClient",
@@ -63,14 +77,22 @@ __all__ = [
     "DatasetAnalysis",
     "DeadlineExceeded",
     "DuplicateGroup",
+    "DuplicateItem",
+    "DuplicateItems",
     "Evaluation",
     "Evidence",
     "Example",
     "FailedPrecondition",
     "FeatureBatch",
     "Health",
+    "Hit",
+    "Index",
+    "IndexEvaluation",
+    "IndexInfo",
+    "IndexStats",
     "Internal",
     "InvalidArgument",
+    "Item",
     "ItemError",
     "ItemFailed",
     "Job",
@@ -83,12 +105,14 @@ __all__ = [
     "Lineage",
     "Mistake",
     "Model",
+    "NearDuplicates",
     "NotFound",
     "PenultError",
     "PermissionDenied",
     "Prediction",
     "PredictionBatch",
     "Preprocess",
+    "RemoveSummary",
     "ResourceExhausted",
     "SkippedImages",
     "SplitCounts",

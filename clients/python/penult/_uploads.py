@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import os
 import queue
@@ -14,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from penult._aligned import Aligned
 from penult._batches import MAX_PENDING_BYTES, MAX_PENDING_CHUNKS
 from penult._channel import Endpoint
 from penult._chunks import Chunk
@@ -21,13 +21,12 @@ from penult._datasets import Labels, label_tuple, new_request_id, split_number
 from penult._status import translated
 from penult._stream import ended_early, next_response, stalled
 from penult.dataset_types import SplitName, UploadSummary
-from penult.errors import InvalidArgument, SkippedImages
+from penult.errors import SkippedImages
 from penult.sources import count_hint
 from penult.types import ItemError
 from penult.v1 import dataset_pb2 as pb
 
 Request = pb.UploadExamplesRequest
-_END = object()
 
 
 class Described:
@@ -42,47 +41,33 @@ class Described:
         ids: Iterable[str] | None,
     ) -> None:
         """Raises InvalidArgument where the numbers are known not to fit."""
-        self._used = 0
-        self._lengths: dict[str, int] = {}
-        count = count_hint(images)
-        self._labels = self._each("labels", labels, count)
-        self._splits = self._each("split", split, count)
-        self._metadata = self._each("metadata", metadata, count)
-        self._ids = self._each("ids", ids, count)
+        self._aligned = Aligned(count_hint(images))
+        self._labels = self._aligned.each("labels", labels)
+        self._splits = self._aligned.each("split", split)
+        self._metadata = self._aligned.each("metadata", metadata)
+        self._ids = self._aligned.each("ids", ids)
 
     def request(self, chunk: Chunk) -> Request:
         """The message for a chunk. Raises InvalidArgument where an image has nothing left for it."""
         examples = []
         for image, path in zip(chunk.images, chunk.names, strict=True):
-            given = _next("ids", self._ids)
+            given = next(self._ids)
             image.id = os.path.basename(path) if given is None else given
-            metadata = _next("metadata", self._metadata)
+            metadata = next(self._metadata)
             examples.append(
                 pb.NewExample(
                     image=image,
-                    labels=label_tuple(_next("labels", self._labels)),
-                    split=split_number(_next("split", self._splits)),
+                    labels=label_tuple(next(self._labels)),
+                    split=split_number(next(self._splits)),
                     metadata_json="" if metadata is None else json.dumps(metadata, ensure_ascii=False),
                 )
             )
-        self._used += len(examples)
+        self._aligned.used += len(examples)
         return Request(examples=examples)
 
     def check_used(self) -> None:
         """Raises InvalidArgument where more was given than there were images: it was meant otherwise."""
-        for kind, count in self._lengths.items():
-            if count != self._used:
-                raise _wrong_count(kind, f"{count} for {self._used} images")
-
-    def _each(self, kind: str, value: Any, count: int | None) -> Iterator[Any]:
-        """One value an image: the same for all where a single one is given."""
-        if value is None or isinstance(value, str | Mapping):
-            return itertools.repeat(value)
-        if hasattr(value, "__len__"):
-            self._lengths[kind] = len(value)
-            if count not in (None, len(value)):
-                raise _wrong_count(kind, f"{len(value)} for {count} images")
-        return iter(value)
+        self._aligned.check_used()
 
 
 class Tally:
@@ -214,18 +199,3 @@ async def upload_async(
         finally:
             outbox.put_nowait(None)
             call.cancel()
-
-
-def _next(kind: str, values: Iterator[Any]) -> Any:
-    value = next(values, _END)
-    if value is _END:
-        raise _wrong_count(kind, "fewer than images")
-    return value
-
-
-def _wrong_count(kind: str, problem: str) -> InvalidArgument:
-    return InvalidArgument(
-        f"{kind}: {problem}",
-        reason="COUNT_MISMATCH",
-        hint=f"give one of {kind} for each image, or one for all",
-    )

@@ -20,6 +20,7 @@ from penult._progress import progress_bar
 from penult._stream import stream_batches
 from penult.backbones import Backbones
 from penult.datasets import Datasets
+from penult.indexes import Indexes
 from penult.jobs import Jobs
 from penult.models import Models
 from penult.sources import count_hint
@@ -63,6 +64,7 @@ class Client:
         self.backbones = Backbones(self._link)
         self.datasets = Datasets(self._link)
         self.models = Models(self._link)
+        self.indexes = Indexes(self._link)
         self.jobs = Jobs(self._link)
 
     @overload

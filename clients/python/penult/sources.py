@@ -89,6 +89,16 @@ def count_hint(images: object) -> int | None:
     return len(images) if hasattr(images, "__len__") else None
 
 
+def is_single_image(value: object) -> bool:
+    """Whether this is one image, and no folder, pattern or collection."""
+    if isinstance(value, str | os.PathLike):
+        text = os.path.expanduser(os.fspath(value))
+        return not os.path.isdir(text) and (os.path.exists(text) or not ("*" in text or "?" in text))
+    if isinstance(value, np.ndarray):
+        return value.ndim in (2, 3) and value.dtype.kind not in "OSU"
+    return _is_single(value)
+
+
 def _is_single(value: object) -> TypeGuard[ImageLike]:
     return isinstance(value, str | os.PathLike | bytes | bytearray | memoryview | np.ndarray) or is_pil(value)
 

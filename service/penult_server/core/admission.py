@@ -21,11 +21,17 @@ class Admission:
     """
 
     def __init__(
-        self, capacity: int, *, stream_share: float = 0.5, clock: Callable[[], float] = time.monotonic
+        self,
+        capacity: int,
+        *,
+        stream_share: float = 0.5,
+        unit: str = "images",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`capacity`: most views inside at once."""
+        """`capacity`: most views inside at once; `unit` is what people are told is counted."""
         self._capacity = capacity
         self._stream_capacity = max(1, int(capacity * stream_share))
+        self._unit = unit
         self._clock = clock
         self._inside = 0
         self._waiters: collections.deque[asyncio.Future[None]] = collections.deque()
@@ -41,9 +47,9 @@ class Admission:
         if self._inside and self._inside + views > self._capacity:
             raise ResourceExhausted(
                 "OVERLOADED",
-                f"the server already works on {self._inside} images and takes at most {self._capacity}",
+                f"the server already works on {self._inside} {self._unit} and takes at most {self._capacity}",
                 retry_after=self._drain_time(views),
-                hint="retry after the stated delay, send fewer images at once, or use ExtractStream",
+                hint=f"retry after the stated delay, send fewer {self._unit} at once, or use a stream",
             )
         self._inside += views
 

@@ -62,6 +62,19 @@ class ResourceExhausted(PenultError):
 class Unavailable(PenultError):
     """Something the server needs cannot be reached now, or the server is draining."""
 
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        hint: str = "",
+        **metadata: str,
+    ) -> None:
+        """`retry_after`: seconds until a retry here has a chance, or None where that is not known."""
+        super().__init__(reason, message, hint=hint, **metadata)
+        self.retry_after = retry_after
+
 
 class Unauthenticated(PenultError):
     """Nobody knows who calls: no API key, or one that is not valid."""

@@ -39,6 +39,15 @@ class FeatureBatch:
     backbone: str
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FeatureFacts:
+    """What some options give: the full name of the backbone, the fingerprint, and values a feature."""
+
+    backbone: str
+    fingerprint: str
+    dim: int
+
+
 def identity_of(loaded: LoadedBackbone) -> BackboneIdentity:
     """What a loaded backbone brings to a fingerprint."""
     return BackboneIdentity(
@@ -101,6 +110,14 @@ class ExtractFeatures:
         """
         async with self._pool.lease(backbone or self._default_backbone) as loaded:
             yield loaded.facts.name, identity_of(loaded)
+
+    async def facts(self, options: FeatureOptions) -> FeatureFacts:
+        """What these options would give. Raises InvalidArgument or PenultError as `extract` does."""
+        check_scales(options.tta)
+        async with self._pool.lease(options.backbone or self._default_backbone) as loaded:
+            return FeatureFacts(
+                loaded.facts.name, fingerprint(identity_of(loaded), options), loaded.dim(options.output)
+            )
 
     async def stream(
         self,

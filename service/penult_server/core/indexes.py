@@ -34,6 +34,8 @@ class ItemFault(str, enum.Enum):
     """Twice in one message; all of them are refused."""
     EXISTS = "ITEM_EXISTS"
     """The index holds another item with this id, and the mode is not upsert."""
+    CHANGED = "ITEM_CHANGED"
+    """It was changed by another call meanwhile; send it again."""
     METADATA_INVALID = "METADATA_INVALID"
     """No JSON object, too long, too deep, or with numbers or text that do not travel."""
 
@@ -109,14 +111,14 @@ class Index:
 class Candidate:
     """A checked item on its way into an index. `index` is its position in its call or stream.
 
-    `vector` is float32 (dim,). `image` is the picture's bytes where they are kept, `image_sha256` lower-case
-    hex, "" for an item that came as a vector.
+    `vector` is float32 (dim,), None where the index is known to hold this picture. `image` is the picture's
+    bytes where they are kept, `image_sha256` lower-case hex, "" for an item that came as a vector.
     """
 
     index: int
     id: str
     metadata_json: str
-    vector: np.ndarray
+    vector: np.ndarray | None
     image_sha256: str = ""
     image: bytes = b""
 

@@ -38,6 +38,10 @@ from penult_server.store.index_tables import KEY_BITS, index_items, indexes
 
 _ROWS = 4096
 """Vectors in one part of `changes`."""
+_REFUSED = {
+    ItemFault.EXISTS: "the index holds another item with this id; mode upsert would replace it",
+    ItemFault.CHANGED: "another call has changed this item meanwhile; send it again",
+}
 
 
 class DatabaseItems:
@@ -203,7 +207,10 @@ class _Work:
         replaced: list[tuple[int, Candidate]] = []
         for candidate in write.candidates:
             old = found.get(candidate.id)
-            if old is None:
+            if candidate.vector is None and not (old and _same(old, candidate, None)):
+                fault = ItemFault.EXISTS if old and write.mode is AddMode.ADD else ItemFault.CHANGED
+                errors.append(ItemError(candidate.index, candidate.id[:80], fault.value, _REFUSED[fault]))
+            elif old is None:
                 new.append(((self._index_id << KEY_BITS) + self._next_key, candidate))
                 self._next_key += 1
             elif _same(old, candidate, vectors.get(old.key)):
@@ -213,8 +220,8 @@ class _Work:
                 if old.image_sha256 != candidate.image_sha256 and old.image_sha256:
                     self.dropped.add(old.image_sha256)
             else:
-                message = "the index holds another item with this id; mode upsert would replace it"
-                errors.append(ItemError(candidate.index, candidate.id[:80], ItemFault.EXISTS.value, message))
+                fault = ItemFault.EXISTS
+                errors.append(ItemError(candidate.index, candidate.id[:80], fault.value, _REFUSED[fault]))
         if new or replaced:
             self._sequence += 1
             item_rows.insert(self._connection, self._index_id, self._sequence, new)
@@ -225,7 +232,7 @@ class _Work:
                 VectorChange(
                     self._sequence,
                     np.asarray([key for key, _ in both], np.int64),
-                    np.stack([candidate.vector for _, candidate in both]),
+                    np.stack([candidate.vector for _, candidate in both if candidate.vector is not None]),
                 )
             )
         errors.sort(key=lambda error: error.index)
@@ -267,7 +274,9 @@ def _same(old: Item, new: Candidate, vector: np.ndarray | None) -> bool:
     """Whether nothing would change; the same picture has the same vector."""
     if (old.metadata_json, old.image_sha256) != (new.metadata_json, new.image_sha256):
         return False
-    return bool(new.image_sha256) or (vector is not None and np.array_equal(vector, new.vector))
+    if vector is None or new.vector is None:
+        return bool(new.image_sha256)
+    return np.array_equal(vector, new.vector)
 
 
 def _adding(index_id: int, streamed: bool) -> str:

@@ -114,7 +114,7 @@ def replace(connection: sa.Connection, sequence: int, changed: Sequence[tuple[in
             for key, item in changed
         ]
         connection.execute(_REPLACE, rows)
-        vectors = [{"new_key": key, "new_vector": item.vector.tobytes()} for key, item in changed]
+        vectors = [{"new_key": key, "new_vector": _bytes(item)} for key, item in changed]
         connection.execute(_REPLACE_VECTOR, vectors)
 
 
@@ -217,7 +217,12 @@ def _row(key: int, candidate: Candidate, sequence: int) -> dict[str, Any]:
 
 
 def _vector(key: int, candidate: Candidate) -> Mapping[str, Any]:
-    return {"key": key, "vector": candidate.vector.tobytes()}
+    return {"key": key, "vector": _bytes(candidate)}
+
+
+def _bytes(candidate: Candidate) -> bytes:
+    assert candidate.vector is not None
+    return candidate.vector.astype("<f4", copy=False).tobytes()
 
 
 _REPLACE = (

@@ -24,14 +24,16 @@ _EMPTY = np.empty((0,), np.uint8)
 def image_from_wire(image: image_pb2.Image) -> SourceImage:
     """An image as core knows it. A tensor that makes no sense becomes an empty one: an error of that item."""
     if image.WhichOneof("content") == "pixels":
-        return PixelImage(_array(image.pixels), image.id)
+        pixels = array_from_wire(image.pixels)
+        return PixelImage(_EMPTY if pixels is None else pixels, image.id)
     return EncodedImage(image.encoded, image.id)
 
 
-def _array(tensor: tensor_pb2.Tensor) -> np.ndarray:
+def array_from_wire(tensor: tensor_pb2.Tensor) -> np.ndarray | None:
+    """The array, read-only; None for a tensor that makes no sense."""
     dtype = _DTYPES.get(tensor.dtype)
     if dtype is None or math.prod(tensor.shape) * dtype.itemsize != len(tensor.data):
-        return _EMPTY
+        return None
     return np.frombuffer(tensor.data, dtype).reshape(tuple(tensor.shape))
 
 

@@ -40,7 +40,7 @@ def to_status(error: errors.PenultError, request_id: str) -> grpc.Status:
     if isinstance(error, errors.InvalidArgument) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.message)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-    if isinstance(error, errors.ResourceExhausted) and error.retry_after is not None:
+    if isinstance(error, errors.ResourceExhausted | errors.Unavailable) and error.retry_after is not None:
         delay = duration_pb2.Duration()
         delay.FromNanoseconds(int(error.retry_after * 1e9))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))

@@ -13,6 +13,8 @@ from penult.v1 import (
     dataset_pb2_grpc,
     feature_pb2,
     feature_pb2_grpc,
+    index_pb2,
+    index_pb2_grpc,
     job_pb2,
     job_pb2_grpc,
     model_pb2,
@@ -22,6 +24,7 @@ from penult_server.core.access import AccessControl
 from penult_server.transport.backbone_service import BackboneService
 from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
+from penult_server.transport.index_service import IndexService
 from penult_server.transport.interceptor import CallInterceptor
 from penult_server.transport.job_service import JobService
 from penult_server.transport.model_service import ModelService
@@ -31,6 +34,7 @@ _SERVICES = (
     backbone_pb2.DESCRIPTOR.services_by_name["BackboneService"].full_name,
     dataset_pb2.DESCRIPTOR.services_by_name["DatasetService"].full_name,
     feature_pb2.DESCRIPTOR.services_by_name["FeatureService"].full_name,
+    index_pb2.DESCRIPTOR.services_by_name["IndexService"].full_name,
     job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name,
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
@@ -45,6 +49,7 @@ class Server:
         features: FeatureService,
         backbones: BackboneService,
         datasets: DatasetService,
+        indexes: IndexService,
         jobs: JobService,
         access: AccessControl,
         models: ModelService,
@@ -68,6 +73,7 @@ class Server:
         feature_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
         backbone_pb2_grpc.add_BackboneServiceServicer_to_server(backbones, self._server)
         dataset_pb2_grpc.add_DatasetServiceServicer_to_server(datasets, self._server)
+        index_pb2_grpc.add_IndexServiceServicer_to_server(indexes, self._server)
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, self._server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -1,0 +1,135 @@
+"""An index, and what can be done with it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from penult._chunks import Chunk
+from penult._exchange import exchange
+from penult._indexes import index_fields, index_stats
+from penult._link import Link
+from penult._searches import Search, found, only
+from penult.index_items import IndexItems
+from penult.index_types import Hit, IndexStats
+from penult.tta import TTA
+from penult.v1 import index_pb2 as pb
+from penult.v1 import index_resource_pb2 as resource_pb
+
+if TYPE_CHECKING:
+    from penult.sources import ImagesLike
+
+
+class Index(IndexItems):
+    """An index. Its fields stay as they were; `refresh` gives new ones. Methods raise PenultError."""
+
+    @classmethod
+    def of(cls, link: Link, message: resource_pb.Index) -> Index:
+        """From a message of the server."""
+        index = cls(**index_fields(message))
+        object.__setattr__(index, "_link", link)
+        return index
+
+    def refresh(self, *, timeout: float | None = None) -> Index:
+        """The index as it is now."""
+        request = pb.GetIndexRequest(name=self.name)
+        return Index.of(self._link, self._link.call(self._stub.GetIndex, request, timeout).index)
+
+    def search(
+        self,
+        images: ImagesLike | None = None,
+        *,
+        vector: Any = None,
+        id: str | Iterable[str] | None = None,
+        k: int = 10,
+        filter: str | None = None,
+        min_score: float | None = None,
+        exclude: str | Iterable[str] = (),
+        with_vectors: bool = False,
+        tta: TTA = None,
+        fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """The nearest items, best first, equal scores by id: a list of Hit, or one such list a query.
+
+        Args:
+            images: one image gives one list of hits; several, a folder or a pattern a list for each.
+            vector: instead of an image: (dim,) gives one list, (Q, dim) or a FeatureBatch a list for each.
+            id: instead of an image: of an item, which is not among its own hits; or several ids.
+            k: hits, up to 10,000.
+            filter: only items whose metadata matches, such as 'price < 20'; docs/indexes.md has the grammar.
+            min_score: the least score of a hit; for metric "l2" the largest distance.
+            exclude: ids that are no hits.
+            with_vectors: fills `Hit.vector`.
+            tta: views of the query images, other than those that the features of the index have.
+            fingerprint: of `vector`, where the index has one; a FeatureBatch brings its own.
+            timeout: seconds for the call, or for each answer where there are many.
+
+        Raises:
+            ItemFailed: an image cannot be used, or an id or a vector is none.
+        """
+        search = Search(
+            self.name, images, vector, id, k=k, filter=filter, min_score=min_score, exclude=exclude,
+            with_vectors=with_vectors, tta=tta, fingerprint=fingerprint,
+        )  # fmt: skip
+        requests = search.requests()
+        first = next(requests, None)
+        if first is None:
+            return []
+        second = next(requests, None)
+        if second is None:
+            response = self._link.call(self._stub.Search, first[0], timeout)
+            results = found(response, first[1], 0)
+            return only(results) if search.single else results
+        return list(self._streamed([first, second], requests, timeout))
+
+    def search_iter(
+        self,
+        images: ImagesLike | None = None,
+        *,
+        vectors: Any = None,
+        ids: Iterable[str] | None = None,
+        k: int = 10,
+        filter: str | None = None,
+        min_score: float | None = None,
+        exclude: str | Iterable[str] = (),
+        with_vectors: bool = False,
+        tta: TTA = None,
+        fingerprint: str | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[list[Hit]]:
+        """Like `search`, but yields the hits of each query in order: for any number of queries."""
+        search = Search(
+            self.name, images, vectors, None if ids is None else list(ids), k=k, filter=filter,
+            min_score=min_score, exclude=exclude, with_vectors=with_vectors, tta=tta, fingerprint=fingerprint,
+        )  # fmt: skip
+        return self._streamed([], search.requests(), timeout)
+
+    def stats(self, *, timeout: float | None = None) -> IndexStats:
+        """Counts, memory, the structure at work and why, measured recall, latency."""
+        request = pb.GetIndexStatsRequest(index=self.name)
+        return index_stats(self._link.call(self._stub.GetIndexStats, request, timeout).stats)
+
+    def _streamed(
+        self,
+        head: list[tuple[pb.SearchRequest, Chunk | None]],
+        rest: Iterator[tuple[pb.SearchRequest, Chunk | None]],
+        timeout: float | None,
+    ) -> Generator[list[Hit], None, None]:
+        sent: deque[Chunk | None] = deque()
+
+        def requests() -> Iterator[pb.SearchStreamRequest]:
+            for pairs in (head, rest):
+                for request, chunk in pairs:
+                    sent.append(chunk)
+                    yield pb.SearchStreamRequest(request=request)
+
+        first = 0
+        answers = exchange(self._stub.SearchStream, requests(), self._link.endpoint, timeout)
+        with contextlib.closing(answers):
+            for answer in answers:
+                results = found(answer.response, sent.popleft(), first)
+                first += len(results)
+                yield from results

@@ -1,0 +1,152 @@
+"""Use case: the nearest items of images, ids or vectors.
+
+What a search promises while writes go on: a hit's score, id and metadata are those of one moment, and
+that moment is not before any write that was acknowledged when the search began. It is kept by looking
+again: an index in memory says after which write it was searched, every row says which write made it as
+it is, and where a hit's row is newer or gone the search is done again; at last with the writer held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+
+import numpy as np
+
+from penult_server.core.admission import Admission
+from penult_server.core.filter_text import parse
+from penult_server.core.filters import Filter
+from penult_server.core.index_kinds import NO_KEY
+from penult_server.core.indexes import Item
+from penult_server.core.open_index import OpenIndex
+from penult_server.core.open_indexes import OpenIndexes
+from penult_server.core.search_queries import Queries, QueryVectors
+from penult_server.core.searches import Hit, SearchAnswer, SearchRequest, check_search
+
+STREAM_DEPTH = 4
+_ATTEMPTS = 4
+
+
+class SearchIndex:
+    """See the module's first line."""
+
+    def __init__(
+        self, indexes: OpenIndexes, queries: Queries, room: Admission, threads: concurrent.futures.Executor
+    ) -> None:
+        """`room` counts queries; searches run in `threads`."""
+        self._indexes = indexes
+        self._queries = queries
+        self._room = room
+        self._threads = threads
+
+    async def search(self, request: SearchRequest, *, bulk: bool = False) -> SearchAnswer:
+        """The nearest items of every query; images go behind those of interactive calls if `bulk`.
+
+        Raises:
+            NotFound: there is no such index.
+            InvalidArgument: K_INVALID, FILTER_INVALID, NO_QUERIES and others; see docs/indexes.md.
+            FailedPrecondition: the fingerprint is another.
+            Unavailable: the index is loading.
+            ResourceExhausted: the server is full.
+        """
+        started = time.perf_counter()
+        index = self._indexes.find(request.index)
+        index.vectors  # noqa: B018 - tells at once where it is loading
+        count = check_search(request)
+        wanted = parse(request.filter) if request.filter else None
+        self._room.enter(count)
+        try:
+            queries = await self._queries.vectors(index, request, bulk=bulk)
+            answer = await self._search(index, request, queries, wanted)
+        finally:
+            self._room.leave(count)
+        index.latency.add(count, time.perf_counter() - started)
+        return answer
+
+    async def stream(self, requests: AsyncIterator[SearchRequest]) -> AsyncGenerator[SearchAnswer, None]:
+        """An answer for each, in order, with a few under way at once. Raises as `search` does."""
+        tasks: asyncio.Queue[asyncio.Task[SearchAnswer] | None] = asyncio.Queue(STREAM_DEPTH)
+
+        async def read() -> None:
+            try:
+                async for request in requests:
+                    await tasks.put(asyncio.create_task(self.search(request, bulk=True)))
+            finally:
+                await tasks.put(None)
+
+        reader = asyncio.create_task(read())
+        try:
+            while task := await tasks.get():
+                yield await task
+            await reader
+        finally:
+            reader.cancel()
+            while not tasks.empty():
+                if task := tasks.get_nowait():
+                    task.cancel()
+
+    async def _search(
+        self, index: OpenIndex, request: SearchRequest, queries: QueryVectors, wanted: Filter | None
+    ) -> SearchAnswer:
+        loop = asyncio.get_running_loop()
+        for _ in range(_ATTEMPTS):
+            found = await loop.run_in_executor(self._threads, _search_once, index, request, queries, wanted)
+            if found is not None:
+                return found
+        async with index.lock:
+            found = await loop.run_in_executor(self._threads, _search_once, index, request, queries, wanted)
+        assert found is not None, "nothing was written meanwhile"
+        return found
+
+
+def _search_once(
+    index: OpenIndex, request: SearchRequest, queries: QueryVectors, wanted: Filter | None
+) -> SearchAnswer | None:
+    """One try; None where a write came between."""
+    vectors = index.vectors
+    state = vectors.sequence
+    allowed = None if wanted is None else index.lookup.matching(wanted).keys
+    keys, scores = vectors.search(
+        queries.vectors,
+        request.k,
+        allowed=allowed,
+        exclude=queries.excluded,
+        min_score=request.min_score,
+    )
+    found = keys != NO_KEY
+    items = index.lookup.items(np.unique(keys[found]).tolist() if found.any() else [])
+    hits: list[list[Hit]] = []
+    for row_keys, row_scores in zip(keys.tolist(), scores.tolist(), strict=True):
+        row = []
+        for key, score in zip(row_keys, row_scores, strict=True):
+            if key == NO_KEY:
+                break
+            item = items.get(key)
+            if item is None or item.sequence > state:
+                return None
+            row.append(Hit(item.id, score, item.metadata_json, key))
+        hits.append(row)
+    _order_ties(hits, scores)
+    results = queries.spread(hits)
+    rows = _vectors_of(index, results, items) if request.with_vectors else None
+    return SearchAnswer(results, queries.errors, rows)
+
+
+def _vectors_of(
+    index: OpenIndex, results: Sequence[Sequence[Hit]], items: Mapping[int, Item]
+) -> list[np.ndarray]:
+    known = index.stores.items.vectors(list(items))
+    none = np.full(index.maker.spec.dim, np.nan, np.float32)  # removed since, as a later search would show
+    empty = np.empty((0, index.maker.spec.dim), np.float32)
+    return [np.stack([known.get(hit.key, none) for hit in hits]) if hits else empty for hits in results]
+
+
+def _order_ties(hits: list[list[Hit]], scores: np.ndarray) -> None:
+    """Puts hits with equal scores in the order of their ids."""
+    for row in np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1)).tolist():
+        place = {
+            score: position for position, score in enumerate(dict.fromkeys(hit.score for hit in hits[row]))
+        }
+        hits[row].sort(key=lambda hit: (place[hit.score], hit.id))
