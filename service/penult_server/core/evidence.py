@@ -115,12 +115,13 @@ class CurvePoint:
     """A choice of hyperparameters that was tried in cross-validation.
 
     `score` is the mean over the held-out images of `folds` folds, `deviation` the standard deviation
-    over these folds. `dropped`: it was clearly behind the best, so the other folds were spared.
+    over these folds. `dropped`: it was clearly behind the best, so the other folds were spared; with no fold
+    at all, score and deviation are None, because its neighbours were hopeless.
     """
 
     parameters: Mapping[str, float]
-    score: float
-    deviation: float
+    score: float | None
+    deviation: float | None
     folds: int
     dropped: bool
 

@@ -20,6 +20,9 @@ from penult_server.engine.heads.base import SEARCH_TOLERANCE, Grid, Point, Solve
 COARSE_STEP = 8
 _SIGMAS = 3.0
 """Standard errors that a point must be behind to be dropped."""
+_FADING = 2
+_KEPT_BYTES = 16 << 20
+"""Larger scores are computed again for the chosen point instead of being kept for every point under test."""
 
 
 class Report(Protocol):
@@ -82,25 +85,28 @@ class Search:
         ]
         self._trials: list[_Trial] = []
         self._fits = 0
+        self._keeps = 4 * len(targets) * classes < _KEPT_BYTES
 
     def run(self, grid: Grid | Point, how: str) -> Found:
         """The best point: highest mean over all images, of equal ones that of stronger regularisation."""
         if not isinstance(grid, Grid):
-            best = self._trial(grid)
-            self._race([best])
+            self._race([[self._trial(grid)]])
         elif how == "coarse_to_fine" and not grid.random:
-            best = self._coarse_to_fine(grid)
+            self._coarse_to_fine(grid)
         else:
-            self._race([self._trial(grid.point(o, n)) for o in grid.others for n in range(len(grid.values))])
-            best = self._best()
-        assert best.scores is not None
+            self._race(
+                [[self._trial(grid.point(o, n)) for n in range(len(grid.values))] for o in grid.others]
+            )
+        best = self._best()
+        if best.scores is None:
+            best.scores = self._scores_again(best.point)
         curve = tuple(self._curve_point(trial) for trial in self._trials) if isinstance(grid, Grid) else ()
         return Found(best.point, best.scores, curve)
 
-    def _coarse_to_fine(self, grid: Grid) -> _Trial:
+    def _coarse_to_fine(self, grid: Grid) -> None:
         last = len(grid.values) - 1
         coarse = sorted({*range(0, last, COARSE_STEP), last})
-        self._race([self._trial(grid.point(other, n)) for other in grid.others for n in coarse])
+        self._race([[self._trial(grid.point(other, n)) for n in coarse] for other in grid.others])
         step = COARSE_STEP // 2
         while step:
             best = self._best().point
@@ -108,56 +114,83 @@ class Search:
             other = {name: value for name, value in best.items() if name != grid.name}
             near = [grid.point(other, n) for n in (middle - step, middle + step) if 0 <= n <= last]
             tried = [trial.point for trial in self._trials]
-            self._race([self._trial(point) for point in near if point not in tried])
+            self._race([[self._trial(point) for point in near if point not in tried]])
             step //= 2
-        return self._best()
 
     def _trial(self, point: Point) -> _Trial:
-        images = len(self._targets)
-        trial = _Trial(point, np.full(images, np.nan), [], np.zeros((images, self._classes), np.float32))
+        trial = _Trial(point, np.full(len(self._targets), np.nan), [], None)
         self._trials.append(trial)
         return trial
 
-    def _race(self, trials: Sequence[_Trial]) -> None:
-        """Runs every trial through the folds, fold by fold, as long as it has a chance."""
-        for number, (held, subset) in enumerate(zip(self._held, self._subsets, strict=True)):
-            for trial in trials:
-                if trial.dropped:
-                    continue
-                fit = subset.fit(trial.point, SEARCH_TOLERANCE)
-                self._fits += 1
-                scores = fit.scores(held)
-                assert trial.scores is not None
-                trial.scores[held] = scores
-                trial.gains[held] = gain(scores, self._targets[held])
-                trial.folds.append(float(trial.gains[held].mean()))
-                self._report.progress(self._fits, unit="fits", phase="search")
-            self._drop(trials, number)
+    def _race(self, paths: Sequence[Sequence[_Trial]]) -> None:
+        """Runs every trial through the folds, fold by fold, as long as it has a chance.
+
+        Each path comes from strong to weak regularisation.
+        """
+        for number in range(len(self._held)):
+            for path in paths:
+                fading = 0
+                for trial in path:
+                    # The weak end, where fits take longest, is left once two in a row are hopeless.
+                    trial.dropped = trial.dropped or (number == 0 and fading == _FADING)
+                    if not trial.dropped:
+                        self._measure(trial, number)
+                        fading = fading + 1 if self._behind(trial, _best(path)) else 0
+            best = self._best()
+            for trial in (trial for path in paths for trial in path):
+                if number + 1 < len(self._held) and self._behind(trial, best):
+                    trial.dropped, trial.scores = True, None
         best = self._best()
         self._report.metrics({"cv_score": best.mean, **best.point}, step=self._fits)
+        for trial in self._trials:
+            trial.scores = trial.scores if trial is best else None
 
-    def _drop(self, trials: Sequence[_Trial], fold: int) -> None:
-        best = self._best()
-        for trial in trials:
-            if trial is best or trial.dropped:
-                continue
-            lead = best.gains - trial.gains
-            lead = lead[~np.isnan(lead)]
-            if len(lead) > 1 and lead.mean() > _SIGMAS * max(lead.std(), 1 / len(lead)) / np.sqrt(len(lead)):
-                trial.dropped = fold + 1 < len(self._held)
-                trial.scores = None if trial.dropped else trial.scores
+    def _measure(self, trial: _Trial, number: int) -> None:
+        held = self._held[number]
+        scores = self._subsets[number].fit(trial.point, SEARCH_TOLERANCE).scores(held)
+        self._fits += 1
+        trial.gains[held] = gain(scores, self._targets[held])
+        trial.folds.append(float(trial.gains[held].mean()))
+        if self._keeps:
+            if trial.scores is None:
+                trial.scores = np.zeros((len(self._targets), self._classes), np.float32)
+            trial.scores[held] = scores
+        self._report.progress(self._fits, unit="fits", phase="search")
+
+    def _scores_again(self, point: Point) -> np.ndarray:
+        scores = np.zeros((len(self._targets), self._classes), np.float32)
+        for held, subset in zip(self._held, self._subsets, strict=True):
+            scores[held] = subset.fit(point, SEARCH_TOLERANCE).scores(held)
+        return scores
 
     def _best(self) -> _Trial:
-        # max takes the first of equals; trials come from strong to weak regularisation.
-        ranked = sorted(
-            (trial for trial in self._trials if not trial.dropped and trial.folds),
-            key=lambda trial: (-trial.mean, *trial.point.values()),
-        )
-        return ranked[0]
+        return _best(self._trials)
 
-    def _curve_point(self, trial: _Trial) -> CurvePoint:
-        deviation = float(np.std(trial.folds)) if trial.folds else 0.0
-        return CurvePoint(dict(trial.point), trial.mean, deviation, len(trial.folds), trial.dropped)
+    @staticmethod
+    def _behind(trial: _Trial, best: _Trial) -> bool:
+        """Whether a paired test on the images that both have measured puts it behind."""
+        if trial is best or not trial.folds:
+            return False
+        lead = best.gains - trial.gains
+        lead = lead[~np.isnan(lead)]
+        least = 1 / len(lead)  # where all images agree there is no spread to go by
+        return bool(lead.mean() > _SIGMAS * max(float(lead.std()), least) / np.sqrt(len(lead)))
+
+    @staticmethod
+    def _curve_point(trial: _Trial) -> CurvePoint:
+        if not trial.folds:
+            return CurvePoint(dict(trial.point), None, None, 0, trial.dropped)
+        return CurvePoint(
+            dict(trial.point), trial.mean, float(np.std(trial.folds)), len(trial.folds), trial.dropped
+        )
+
+
+def _best(trials: Sequence[_Trial]) -> _Trial:
+    """Of those in the race the highest mean, of equal ones the first, which is the most regularised."""
+    return min(
+        (trial for trial in trials if not trial.dropped and trial.folds),
+        key=lambda trial: (-trial.mean, *trial.point.values()),
+    )
 
 
 def gain(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
