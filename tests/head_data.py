@@ -24,7 +24,7 @@ class Silent:
         pass
 
 
-def clusters(classes: int = 4, *, spread: float = 2.0, noise: bool = False, images: int = 40) -> TrainingData:
+def clusters(classes: int = 4, *, spread: float = 1.8, noise: bool = False, images: int = 40) -> TrainingData:
     """`images` a class, 3 of 5 in train, one in validation and test. `noise`: labels mean nothing."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((classes, DIM)) * 1.2

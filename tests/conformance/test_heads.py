@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,14 @@ def trained(kind: str, data: TrainingData, **parameters: Any) -> TrainedHead:
     return train_head(data, kind, parameters, Silent(), threads=1)
 
 
+@functools.cache
+def usual(kind: str) -> TrainedHead:
+    return trained(kind, clusters())
+
+
 def test_it_learns_and_its_probabilities_are_such(kind: str) -> None:
     data = clusters()
-    made = trained(kind, data)
+    made = usual(kind)
     p = made.head.probabilities(data.features[:, 0])
     assert p.dtype == np.float32
     assert np.isfinite(p).all()
@@ -43,7 +49,7 @@ def test_it_learns_and_its_probabilities_are_such(kind: str) -> None:
 
 
 def test_the_same_request_gives_the_same_bits(kind: str) -> None:
-    first, second = (trained(kind, clusters()).head.arrays() for _ in range(2))
+    first, second = usual(kind).head.arrays(), trained(kind, clusters()).head.arrays()
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
@@ -71,7 +77,7 @@ def test_files_give_the_same_head(kind: str, normalisation: str, multi_label: bo
 
 @pytest.mark.parametrize("file", ["head.safetensors", "head.json", "evidence.json"])
 def test_damaged_files_are_refused(kind: str, file: str, tmp_path: Path) -> None:
-    save_head(tmp_path, trained(kind, clusters(), learning_curve=False))
+    save_head(tmp_path, usual(kind))
     (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-20])
     with pytest.raises(DataLoss) as caught:
         load_head(tmp_path)
@@ -93,7 +99,7 @@ def test_labels_of_the_test_split_change_the_figures_and_not_the_head(kind: str)
     other = data.targets.copy()
     test = np.flatnonzero(np.asarray(data.splits) == "test")
     other[test] = np.random.default_rng(1).permutation(other[test])
-    honest = trained(kind, data)
+    honest = usual(kind)
     shuffled = trained(kind, dataclasses.replace(data, targets=other))
     for name, array in honest.head.arrays().items():
         np.testing.assert_array_equal(array, shuffled.head.arrays()[name])
@@ -176,7 +182,7 @@ def test_a_class_of_one_image_works_with_a_warning(kind: str) -> None:
 
 def test_evaluating_again_gives_the_same(kind: str) -> None:
     data = clusters()
-    made = trained(kind, data)
+    made = usual(kind)
     test = np.flatnonzero(np.asarray(data.splits) == "test")
     again = evaluate(
         made.head,

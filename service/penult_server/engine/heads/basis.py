@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import scipy.linalg
 import torch
 
 _LEAST = 1e-10
@@ -31,12 +32,13 @@ class Basis:
         rows = x - shift
         if len(rows) < rows.shape[1]:
             wide = rows.double()
-            values, vectors = torch.linalg.eigh(wide @ wide.T)
+            values, vectors = eigh(wide @ wide.T)
             kept = values > _LEAST * values[-1]
             size = values[kept].sqrt()
             axes = ((wide.T @ vectors[:, kept]) / size).float()
             return cls(shift, axes), (vectors[:, kept] * size).float()
-        axes = torch.linalg.eigh((rows.T @ rows).double()).eigenvectors.float()
+        # float32 will do: rows lose nothing in axes that are orthogonal, wherever these point.
+        _, axes = eigh(rows.T @ rows)
         return cls(shift, axes), rows @ axes
 
     def weight(self, w: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -44,3 +46,12 @@ class Basis:
         weight = w.double() @ self.axes.double().T
         offset = -(weight @ self.shift.double())
         return weight.float().cpu().numpy(), offset.float().cpu().numpy()
+
+
+def eigh(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues, rising, and eigenvectors of a symmetric matrix. On a CPU SciPy is faster than PyTorch."""
+    if matrix.device.type != "cpu":
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+    found = scipy.linalg.eigh(matrix.numpy(), driver="evd", overwrite_a=True, check_finite=False)
+    return torch.from_numpy(found[0]), torch.from_numpy(np.ascontiguousarray(found[1]))

@@ -18,8 +18,8 @@ import torch
 from penult_server.engine.heads.losses import Evaluated, Loss
 
 _HISTORY = 12
-_FLAT = 0.4
-"""A step is taken where the slope has fallen to this share."""
+_FALLEN, _RISEN = 0.9, 0.4
+"""A step is taken where the slope has risen to 0.9 times what it was at most, or past 0 to 0.4 at most."""
 _TRIES = 6
 _STALLS, _PROGRESS = 3, 0.03
 """After so many steps in a row that each gained less than this share of the tolerance, a run ends."""
@@ -62,17 +62,21 @@ class _State:
     found: Evaluated
 
 
-def minimise(objective: Objective, start: torch.Tensor, *, tolerance: float, most: int) -> torch.Tensor:
+def minimise(
+    objective: Objective, start: torch.Tensor, *, tolerance: float, most: int, floor: float = 0.0
+) -> torch.Tensor:
     """The weights (classes, columns) where the objective is least.
 
     Stops where half the slope along the search direction, which is how much a Newton step would gain,
-    is below `tolerance` of the objective for every problem, or after `most` iterations.
+    is below `tolerance` of the objective for every problem, or after `most` iterations. An objective
+    below `floor` times that of no weights at all counts as that much.
     """
     z, strength = objective.z, objective.strength
     spread = z.square().mean(dim=0)
     state = _State(start.clone(), z @ start.T, objective.loss.at(z @ start.T))
     history: collections.deque[tuple[torch.Tensor, ...]] = collections.deque(maxlen=_HISTORY)
     gradient = _gradient(objective, state)
+    least = floor * _value(objective, _State(start * 0, state.scores, objective.loss.at(state.scores * 0)))
     last = float("inf")
     stalls = 0
     for _ in range(most):
@@ -80,14 +84,15 @@ def minimise(objective: Objective, start: torch.Tensor, *, tolerance: float, mos
         direction = -_two_loops(objective, gradient, 1 / scale, history)
         slope = objective.dot(gradient, direction)
         value = _value(objective, state)
-        open_ = -slope / 2 > tolerance * value.clamp(min=1e-3 * float(value.mean()))
+        enough = tolerance * torch.maximum(value, least.clamp(min=1e-3 * float(value.mean())))
+        open_ = -slope / 2 > enough
         # Rounding ends the descent before the slope shows it where the loss is nearly 0.
         stalls = stalls + 1 if float(value.sum()) > last * (1 - _PROGRESS * tolerance) else 0
         last = float(value.sum())
         if stalls == _STALLS or not bool(open_.any()):
             break
         direction = direction * open_
-        step = _line_search(objective, state, direction, slope * open_)
+        step = _line_search(objective, state, direction, slope * open_, enough / 10)
         before, gradient = gradient, _gradient(objective, state)
         s, y = step * direction, gradient - before
         curvature = objective.dot(s, y)
@@ -124,11 +129,12 @@ def _two_loops(
 
 
 def _line_search(
-    objective: Objective, state: _State, direction: torch.Tensor, slope: torch.Tensor
+    objective: Objective, state: _State, direction: torch.Tensor, slope: torch.Tensor, enough: torch.Tensor
 ) -> torch.Tensor:
     """Moves the state to where the slope along the direction is nearly flat; returns the step, as `dot`.
 
-    The slope of a convex function only rises, so that the secant of two slopes finds its root.
+    It is flat as well where a better step would gain less than `enough`. The slope of a convex function only
+    rises, so that the secant of two slopes finds its root; an end that stays is discounted (Illinois).
     """
     moved = objective.z @ direction.T
     penalised = direction * objective.penalised
@@ -143,12 +149,13 @@ def _line_search(
         scores = torch.addcmul(state.scores, moved, step.T.float())  # (1, 1) or (1, classes)
         found = objective.loss.at(scores)
         now = objective.along(found[1], moved) + tilt + step * bend
-        flat = now.abs() <= _FLAT * slope.abs()
+        flat = (now >= _FALLEN * slope) & (now <= -_RISEN * slope) | ((step * now).abs() <= enough)
         if bool(flat.all()) or attempt == _TRIES:
             break
         rising = now > 0
-        high, high_slope = torch.where(rising, step, high), torch.where(rising, now, high_slope)
-        low, low_slope = torch.where(rising, low, step), torch.where(rising, low_slope, now)
+        high_slope = torch.where(rising, now, high_slope / 2)
+        low_slope = torch.where(rising, low_slope / 2 if attempt > 1 else low_slope, now)
+        high, low = torch.where(rising, step, high), torch.where(rising, low, step)
         bounded = high.isfinite()
         secant = low - low_slope * (torch.where(bounded, high, 0) - low) / (high_slope - low_slope)
         # Without an upper end: as far as the slope's rise since 0 suggests, at most fourfold.

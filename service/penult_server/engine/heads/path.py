@@ -21,7 +21,8 @@ from penult_server.engine.heads.linear import LinearScorer
 from penult_server.engine.heads.losses import Logistic, Loss, Softmax, SquaredHinge
 
 LossName = Literal["softmax", "logistic", "squared_hinge"]
-_MOST_IN_SEARCH, _MOST = 100, 1000
+_MOST_IN_SEARCH, _MOST = 60, 1000
+_FLOOR_IN_SEARCH = 0.01
 _KEPT = 8
 
 
@@ -99,8 +100,14 @@ class PathSubset:
         """See base.Subset."""
         columns, c = self._columns(point), point["C"]
         objective = Objective(columns.z[self._rows], self._loss, columns.penalised, 1 / (c * self._count))
-        most = _MOST_IN_SEARCH if tolerance >= SEARCH_TOLERANCE else _MOST
-        w = minimise(objective, self._nearest(columns, c), tolerance=tolerance, most=most)
+        searching = tolerance >= SEARCH_TOLERANCE
+        w = minimise(
+            objective,
+            self._nearest(columns, c),
+            tolerance=tolerance,
+            most=_MOST_IN_SEARCH if searching else _MOST,
+            floor=_FLOOR_IN_SEARCH if searching else 0.0,
+        )
         self._solved[c, columns] = w
         if len(self._solved) > _KEPT:
             del self._solved[next(iter(self._solved))]

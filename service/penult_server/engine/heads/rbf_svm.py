@@ -140,11 +140,12 @@ def _columns(
     """
     import torch
 
+    from penult_server.engine.heads.basis import eigh
     from penult_server.engine.heads.path import with_bias
 
     near = torch.from_numpy(distances).to(device).mul(-gamma).exp_()
     among = near[torch.from_numpy(rows).to(device)]
-    values, vectors = torch.linalg.eigh((among + among.T) / 2)
+    values, vectors = eigh((among + among.T) / 2)
     kept = values > _LEAST * values[-1]
     axes = vectors[:, kept] / values[kept].sqrt()
 

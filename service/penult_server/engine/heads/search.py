@@ -20,7 +20,7 @@ from penult_server.engine.heads.base import SEARCH_TOLERANCE, Grid, Point, Solve
 COARSE_STEP = 8
 _SIGMAS = 3.0
 """Standard errors that a point must be behind to be dropped."""
-_FADING = 2
+_FADING = 1
 _KEPT_BYTES = 16 << 20
 """Larger scores are computed again for the chosen point instead of being kept for every point under test."""
 
@@ -131,7 +131,7 @@ class Search:
             for path in paths:
                 fading = 0
                 for trial in path:
-                    # The weak end, where fits take longest, is left once two in a row are hopeless.
+                    # The weak end, where fits take longest, is left once a point is hopeless.
                     trial.dropped = trial.dropped or (number == 0 and fading == _FADING)
                     if not trial.dropped:
                         self._measure(trial, number)
