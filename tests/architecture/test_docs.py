@@ -122,7 +122,9 @@ def check_command(words: list[str]) -> None:
     while hasattr(command, "commands") and words:
         assert words[0] in command.commands, f"penult has no command {words[0]!r}"
         command, words = command.commands[words[0]], words[1:]
-    known = {flag for parameter in command.params for flag in parameter.opts} | {"--help"}
+    known = {"--help"}
+    for parameter in command.params:
+        known |= {*parameter.opts, *parameter.secondary_opts}
     used = {word.split("=")[0] for word in words if word.startswith("--")}
     assert used <= known, f"{command.name} has no {used - known}"
 

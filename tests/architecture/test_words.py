@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import get_args
 
 import pytest
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
+from penult import evaluation_types
 from penult.job_types import JobState as JobStateWord
 from penult.v1 import (
     backbone_pb2,
     dataset_pb2,
+    evaluation_pb2,
     feature_pb2,
     index_pb2,
     index_resource_pb2,
@@ -18,6 +21,7 @@ from penult.v1 import (
     model_version_pb2,
     tensor_pb2,
 )
+from penult_server.core import evidence
 from penult_server.core.backbones import BackboneSource, BackboneState
 from penult_server.core.datasets import Split
 from penult_server.core.features import FeatureDType, Pooling
@@ -67,3 +71,12 @@ def test_words_of_indexes_agree() -> None:
     assert words(index_resource_pb2.IndexMetric, "INDEX_METRIC_") == set(get_args(Metric))
     assert words(index_resource_pb2.IndexPhase, "INDEX_PHASE_") == {phase.value for phase in IndexPhase}
     assert words(index_pb2.AddMode, "ADD_MODE_") == {mode.value for mode in AddMode}
+
+
+@pytest.mark.parametrize(
+    "name", ["Evaluation", "Evidence", "ClassScore", "CalibrationBin", "CurvePoint", "LearningPoint"]
+)
+def test_evidence_has_the_same_fields_in_core_on_the_wire_and_in_the_client(name: str) -> None:
+    core = {field.name for field in dataclasses.fields(getattr(evidence, name))}
+    assert {field.name for field in dataclasses.fields(getattr(evaluation_types, name))} == core
+    assert set(getattr(evaluation_pb2, name).DESCRIPTOR.fields_by_name) == core

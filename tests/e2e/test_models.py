@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -290,6 +295,83 @@ def test_pages_and_bad_requests(channel: grpc.Channel, client: penult.Client, co
     client.models.delete("paged@2")
     assert [version.version for version in client.models.versions("paged")] == [3, 1]
     client.models.delete("paged")
+
+
+def test_photos(client: penult.Client, shared_data: Path) -> None:
+    """Four kinds of clothing, ten photos of each: far better than chance, and the same answers everywhere."""
+    client.datasets.create("model-photos")
+    for split, count in (("train", 10), ("test", 5)):
+        for label in ("dress", "hat", "pants", "shoes"):
+            photos = sorted((shared_data / "clothing10" / split / label).iterdir())[:count]
+            client.datasets.add("model-photos", photos, label, split=split)  # type: ignore[arg-type]
+    model = client.models.train_head("photos", dataset="model-photos", augment="flip").result(SECONDS)
+    assert model.lineage is not None
+    assert model.lineage.head == "logistic_regression"
+    assert model.evidence is not None
+    measured = model.evidence.evaluation
+    assert measured.count == 20
+    assert measured.accuracy >= 0.7
+    examples = list(client.datasets.examples("model-photos", split="test"))
+    files = [shared_data / "clothing10" / "test" / example.labels[0] / example.id for example in examples]
+    said = client.models.predict("photos", files)
+    right = [one.label == example.labels[0] for one, example in zip(said, examples, strict=True)]
+    assert sum(right) == round(measured.accuracy * 20)
+    wrong = {example.sha256 for example, good in zip(examples, right, strict=True) if not good}
+    assert {mistake.id for mistake in measured.mistakes} == wrong
+    assert said[0].name == str(files[0])
+    client.models.delete("photos")
+    client.datasets.delete("model-photos")
+
+
+def test_command_line(server: Any, client: penult.Client, colours: str, tmp_path: Path) -> None:
+    def run(*words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "penult.cli", *words, "--target", server.target],
+            capture_output=True, text=True, timeout=SECONDS, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        return done
+
+    trained = run("train", colours, "--model", "cli", "--head", HEAD, "-p", "normalisation=standardize")
+    assert "accuracy\t1.0000" in trained.stdout
+    assert "succeeded" in trained.stderr
+    again = run("train", colours, "--model", "cli", "--head", HEAD, "-p", "seed=3", "--json")
+    assert json.loads(again.stdout)["lineage"]["parameters"]["seed"] == 3
+    assert (
+        "PARAMETER_UNKNOWN"
+        in run("train", colours, "--model", "cli", "-p", "sed=3", "--head", HEAD, status=1).stderr
+    )
+    assert "PARAMETER_INVALID" in run("train", colours, "--model", "cli", "-p", "seed", status=1).stderr
+    assert run("models", "versions", "cli").stdout.startswith("cli\t2\t1.0000\t3\t")
+    assert run("models", "alias", "cli", "production", "1").stdout == "production\t1\n"
+    assert "aliases\tproduction" in run("models", "get", "cli@production").stdout
+    assert "cli\t2\t" in run("models").stdout
+    for label in LABELS:
+        (tmp_path / f"{label}.png").write_bytes(coloured_png(label, 9))
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    said = run("predict", "cli@production", "*.png", "--top-k", "2")
+    assert [line.split("\t")[:2] for line in said.stdout.splitlines()] == [[f"{x}.png", x] for x in LABELS]
+    assert "failed bad.png" in said.stderr
+    run("predict", "cli", "*.png", "--out", "said.csv")
+    with open(tmp_path / "said.csv", encoding="utf-8", newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    assert (rows["red.png"]["label_1"], rows["red.png"]["rejected"]) == ("red", "0")
+    assert "IMAGE_UNRECOGNISED" in rows["bad.png"]["error"]
+    run("predict", "cli", "red.png", "--out", "said.json")
+    assert json.loads((tmp_path / "said.json").read_text("utf-8"))[0]["top"][0]["label"] == "red"
+    assert json.loads(run("predict", "cli", "red.png", "--json").stdout)[0]["path"] == "red.png"
+    assert "OUT_UNKNOWN" in run("predict", "cli", "red.png", "--out", "said.xml", status=1).stderr
+    assert "IMAGE_UNRECOGNISED" in run("predict", "cli", "bad.png", status=1).stderr
+    assert "class red\tprecision 1.000" in run("evaluate", "cli").stdout
+    measured = run("evaluate", "cli", "--dataset", colours, "--split", "train", "--json")
+    assert json.loads(measured.stdout)["count"] == 24
+    assert "members\tcli@1, cli@2" in run("models", "ensemble", "cli-both", "cli@1", "cli@2").stdout
+    assert "--dataset" in run("evaluate", "cli-both", status=2).stderr
+    run("models", "delete", "cli-both")
+    assert "MODEL_ALIASED" in run("models", "delete", "cli", status=1).stderr
+    run("models", "alias", "cli", "production", "--remove")
+    assert json.loads(run("models", "delete", "cli", "--json").stdout) == {"deleted": 2}
+    assert "MODEL_NOT_FOUND" in run("models", "get", "cli", status=1).stderr
 
 
 def test_asyncio_does_the_same(server: Any, colours: str, trained: penult.Model) -> None:

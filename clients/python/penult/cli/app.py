@@ -10,21 +10,29 @@ import typer
 from penult._version import __version__
 from penult.cli.backbones import backbones
 from penult.cli.datasets import datasets
+from penult.cli.evaluate import evaluate
 from penult.cli.extract import extract
 from penult.cli.health import health
 from penult.cli.jobs import jobs
+from penult.cli.models import models
 from penult.cli.output import report
+from penult.cli.predict import predict
+from penult.cli.train import train
 from penult.errors import PenultError
 
 app = typer.Typer(
-    help="Features of images from a Penult server.",
+    help="Features and classifiers of images from a Penult server.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command()(extract)
+app.command()(train)
+app.command()(predict)
+app.command()(evaluate)
 app.add_typer(backbones, name="backbones")
 app.add_typer(datasets, name="datasets")
+app.add_typer(models, name="models")
 app.add_typer(jobs, name="jobs")
 app.command()(health)
 
