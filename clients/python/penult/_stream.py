@@ -116,11 +116,11 @@ async def stream_batches_async(
 
 def next_response(call: Any, seconds: float) -> Any:
     """Waits for the next answer; gRPC itself only knows a deadline for a whole stream."""
-    late = threading.Event()
+    undecided = threading.Lock()  # taken by whichever comes first, the end of the wait or the time limit
 
     def give_up() -> None:
-        late.set()
-        call.cancel()
+        if undecided.acquire(blocking=False):
+            call.cancel()
 
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
@@ -128,11 +128,13 @@ def next_response(call: Any, seconds: float) -> Any:
     try:
         response = next(call, None)
     except grpc.RpcError:
-        if late.is_set():
+        if not undecided.acquire(blocking=False):
             raise stalled(seconds) from None
         raise
     finally:
         timer.cancel()
+    if not undecided.acquire(blocking=False):  # an answer after all, but of a call that was given up
+        raise stalled(seconds)
     if response is None:
         raise ended_early()
     return response

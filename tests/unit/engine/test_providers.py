@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,6 +119,24 @@ def test_auto_falls_back_from_what_fails_the_check_and_says_so(
     with pytest.raises(InvalidArgument) as caught:
         choose(network, SIZE, device, PLACEMENT, "wrong", "auto")  # type: ignore[arg-type]
     assert caught.value.reason == "PROVIDER_UNSUITABLE"
+
+
+def test_other_backbones_go_on_while_one_is_converted(
+    network: Network, device: DeviceThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(_Wrong):
+        def build(
+            self, network: torch.nn.Module, input_size: tuple[int, int], placement: Placement
+        ) -> Runner:
+            answers = []
+            asked = threading.Thread(target=lambda: answers.append(device.call(lambda: 42)), daemon=True)
+            asked.start()
+            asked.join(60)
+            assert answers == [42]
+            return TorchCpuRunner(network, placement.precision)
+
+    monkeypatch.setattr("penult_server.engine.providers.select.PROVIDERS", [Slow()])
+    assert choose(network, SIZE, device, PLACEMENT, "auto", "auto").provider == "wrong"
 
 
 def test_a_network_that_cannot_be_traced_runs_on_torch(device: DeviceThread) -> None:

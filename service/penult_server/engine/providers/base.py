@@ -35,7 +35,7 @@ class Provider(Protocol):
     def build(self, network: torch.nn.Module, input_size: tuple[int, int], placement: Placement) -> Runner:
         """A runner for `network`, which takes (N, H, W, 3) and gives float32 (N, dim).
 
-        Called on the thread of the device.
+        Called on the thread of the device, but for "cpu" on any thread, while the device works on.
         """
         ...
 
