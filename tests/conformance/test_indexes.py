@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from penult_server.core.errors import DataLoss, InvalidArgument, NotFound
 from penult_server.core.index_kinds import NO_KEY, IndexSpec, KeySet, Metric
+from penult_server.core.index_ports import VectorIndex
 from penult_server.engine.indexes import auto, search
 from penult_server.engine.indexes.base import KINDS
 from penult_server.engine.indexes.engine import FaissEngine
-from penult_server.engine.indexes.faiss_index import FaissIndex
 
 DIM = 24
 COUNT = 900
@@ -26,6 +26,7 @@ CASES: dict[str, IndexSpec] = {
     "auto": IndexSpec(DIM),
     "auto in little memory": IndexSpec(DIM, memory_bytes=150_000),
     "flat": IndexSpec(DIM, kind="flat"),
+    "flat on disk": IndexSpec(DIM, kind="flat", parameters={"vectors": "disk"}),
     "sq fp16": IndexSpec(DIM, kind="sq"),
     "sq 8bit": IndexSpec(DIM, kind="sq", parameters={"encoding": "8bit"}),
     "ivf": IndexSpec(DIM, kind="ivf"),
@@ -103,7 +104,9 @@ def metric(request: pytest.FixtureRequest) -> Metric:
     return metric
 
 
-def filled(engine: FaissEngine, spec: IndexSpec, vectors: np.ndarray, *, optimize: bool = True) -> FaissIndex:
+def filled(
+    engine: FaissEngine, spec: IndexSpec, vectors: np.ndarray, *, optimize: bool = True
+) -> VectorIndex:
     """Keys are 10, 11, …; the last tenth comes after the structure was built."""
     index = engine.create(spec)
     early = len(vectors) * 9 // 10

@@ -12,7 +12,7 @@ from penult_server.core.errors import ResourceExhausted
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.core.index_ports import Report
 from penult_server.engine.indexes.base import Plan, find
-from penult_server.engine.indexes.build_structure import build_structure
+from penult_server.engine.indexes.build_structure import build_structure, rows_for
 from penult_server.engine.indexes.exact import PIECE_ROWS
 from penult_server.engine.indexes.rows import Rows
 from penult_server.engine.indexes.state import State
@@ -50,6 +50,15 @@ class Built:
     facts: Facts
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Held:
+    """All that an index holds at one moment."""
+
+    spec: IndexSpec
+    state: State
+    facts: Facts
+
+
 def plans_for(spec: IndexSpec, count: int) -> Sequence[Plan]:
     """What the spec's kind would make of so many vectors, best first."""
     kind, chosen = find(spec)
@@ -57,10 +66,13 @@ def plans_for(spec: IndexSpec, count: int) -> Sequence[Plan]:
     return plans
 
 
-def empty(spec: IndexSpec) -> Built:
+def empty(spec: IndexSpec, folder: Path | None) -> Built:
     """A new index."""
-    facts = Facts("flat", plans_for(spec, 0)[0].why, recall_at_10=1.0)
-    return Built(Rows(spec.dim), np.empty(0, np.int64), np.empty(0, bool), 0, None, facts)
+    plan = plans_for(spec, 0)[0]
+    facts = Facts("flat", plan.why, recall_at_10=1.0)
+    return Built(
+        rows_for(spec.dim, plan.rows, folder), np.empty(0, np.int64), np.empty(0, bool), 0, None, facts
+    )
 
 
 def build(spec: IndexSpec, state: State, folder: Path | None, report: Report) -> tuple[Built, np.ndarray]:
@@ -77,7 +89,7 @@ def build(spec: IndexSpec, state: State, folder: Path | None, report: Report) ->
     refused: list[str] = []
     for plan in plans:
         if not plan.factory:
-            return _flat(spec, state, living, plan, report), living
+            return _flat(spec, state, living, plan, folder, report), living
         made = build_structure(spec, state, living, plan, folder, report)
         effort = made.structure.effort
         facts = Facts(
@@ -117,8 +129,10 @@ def carry_over(built: Built, order: np.ndarray, now: State, sealed: int) -> Buil
     )
 
 
-def _flat(spec: IndexSpec, state: State, living: np.ndarray, plan: Plan, report: Report) -> Built:
-    rows = Rows(spec.dim)
+def _flat(
+    spec: IndexSpec, state: State, living: np.ndarray, plan: Plan, folder: Path | None, report: Report
+) -> Built:
+    rows = rows_for(spec.dim, plan.rows, folder)
     for first in range(0, len(living), PIECE_ROWS):
         rows.append(state.rows.gather(living[first : first + PIECE_ROWS]))
         report(min(1.0, (first + PIECE_ROWS) / len(living)), "copying vectors")

@@ -11,7 +11,7 @@ import numpy as np
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.core.index_ports import Report
 from penult_server.engine.indexes import exact, gpu
-from penult_server.engine.indexes.base import Plan
+from penult_server.engine.indexes.base import Plan, RowsPlace
 from penult_server.engine.indexes.exact import PIECE_ROWS
 from penult_server.engine.indexes.rows import Rows
 from penult_server.engine.indexes.search import Wanted, search_exactly
@@ -98,6 +98,13 @@ def build_structure(
     return Made(structure, rows, order, len(training), reached, effort_name, notes)
 
 
+def rows_for(dim: int, place: RowsPlace, folder: Path | None) -> Rows:
+    """No rows yet, in their place; half precision in memory stands in for a disk that is not there."""
+    on_disk = place == "disk" and folder is not None
+    half = place == "float16" or (place == "disk" and not on_disk)
+    return Rows(dim, "float16" if half else "float32", folder if on_disk else None)
+
+
 def _add(index: faiss.Index, state: State, chosen: np.ndarray, report: Report) -> None:
     for first in range(0, len(chosen), PIECE_ROWS):
         index.add(state.rows.gather(chosen[first : first + PIECE_ROWS]))
@@ -114,9 +121,7 @@ def _rows(
         rows = Rows(spec.dim)
         rows.attach(StructureBlock(index), len(order))
         return rows
-    disk = plan.rows == "disk" and folder is not None
-    half = plan.rows == "float16" or (plan.rows == "disk" and not disk)
-    kept = Rows(spec.dim, "float16" if half else "float32", folder if disk else None)
+    kept = rows_for(spec.dim, plan.rows, folder)
     for first in range(0, len(order), PIECE_ROWS):
         kept.append(state.rows.gather(order[first : first + PIECE_ROWS]))
     rows = Rows(spec.dim)  # what comes later is kept in full, in memory

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from penult_server.core.errors import InvalidArgument
-from penult_server.core.index_kinds import MAX_DIM, IndexSpec
+from penult_server.core.index_kinds import MAX_DIM, IndexSpec, Metric
+from penult_server.core.index_ports import VectorIndex
 from penult_server.engine.indexes import base, snapshot
-from penult_server.engine.indexes.build import empty
+from penult_server.engine.indexes.build import Built, empty
 from penult_server.engine.indexes.faiss_index import FaissIndex
+from penult_server.engine.retrieval import stepped_snapshot
+from penult_server.engine.retrieval.base import STEPS, Chain, make_steps
+from penult_server.engine.retrieval.stepped_index import Serving, SteppedIndex
 
 
 class FaissEngine:
@@ -26,25 +32,51 @@ class FaissEngine:
 
     def steps(self) -> Sequence[str]:
         """See IndexEngine."""
-        return []
+        return sorted(STEPS)
 
     def validate(self, spec: IndexSpec) -> None:
         """See IndexEngine."""
         if not 1 <= spec.dim <= MAX_DIM:
             raise InvalidArgument("DIMENSION_INVALID", f"dim must be 1 to {MAX_DIM}", field="dim")
+        if spec.metric not in get_args(Metric):
+            raise InvalidArgument(
+                "METRIC_UNKNOWN",
+                f"there is no metric {spec.metric[:80]!r}",
+                field="metric",
+                hint=f"one of: {', '.join(get_args(Metric))}",
+            )
         kind, chosen = base.find(spec)
         kind.check(spec, chosen)
-        if spec.steps:
-            name = spec.steps[0].name
-            raise InvalidArgument("STEP_UNKNOWN", f"there is no retrieval step {name[:80]!r}", field="steps")
+        make_steps(spec)
 
-    def create(self, spec: IndexSpec) -> FaissIndex:
+    def create(self, spec: IndexSpec) -> VectorIndex:
         """See IndexEngine."""
         self.validate(spec)
-        return FaissIndex(spec, empty(spec), threads=self._threads, folder=self._folder)
+        if not spec.steps:
+            return self._index(spec, empty(spec, self._folder))
+        inner = dataclasses.replace(spec, steps=())
+        steps = make_steps(spec)
+        serving = Serving(self._index(inner, empty(inner, self._folder)), Chain.unfitted(steps))
+        originals = self._originals(spec)
+        return self._stepped(spec, self._index(originals, empty(originals, self._folder)), serving)
 
-    def load(self, spec: IndexSpec, path: Path) -> FaissIndex:
+    def load(self, spec: IndexSpec, path: Path) -> VectorIndex:
         """See IndexEngine."""
         self.validate(spec)
-        built = snapshot.read(path, spec, self._folder)
+        if not spec.steps:
+            return self._index(spec, snapshot.read(path, spec, self._folder))
+        loaded = stepped_snapshot.read(path, spec, self._folder)
+        inner = dataclasses.replace(spec, dim=loaded.dim, steps=())
+        serving = Serving(self._index(inner, loaded.changed), loaded.chain, loaded.learned_from)
+        return self._stepped(spec, self._index(self._originals(spec), loaded.originals), serving)
+
+    def _index(self, spec: IndexSpec, built: Built) -> FaissIndex:
         return FaissIndex(spec, built, threads=self._threads, folder=self._folder)
+
+    def _stepped(self, spec: IndexSpec, originals: FaissIndex, serving: Serving) -> SteppedIndex:
+        return SteppedIndex(
+            spec, originals, serving, lambda inner: self._index(inner, empty(inner, self._folder))
+        )
+
+    def _originals(self, spec: IndexSpec) -> IndexSpec:
+        return IndexSpec(spec.dim, spec.metric, "flat", {"vectors": "disk"})

@@ -14,7 +14,7 @@ from penult_server.core.errors import InvalidArgument
 from penult_server.core.index_kinds import NO_KEY, IndexSpec, IndexState, KeySet, SnapshotFacts, faults
 from penult_server.core.index_ports import Report
 from penult_server.engine.indexes import snapshot
-from penult_server.engine.indexes.build import Built, build, carry_over, plans_for
+from penult_server.engine.indexes.build import Built, Held, build, carry_over, plans_for
 from penult_server.engine.indexes.columns import Column
 from penult_server.engine.indexes.exact import NOTHING, as_goodness, as_scores, prepare
 from penult_server.engine.indexes.measure import recall
@@ -109,9 +109,7 @@ class FaissIndex:
         min_score: float | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """See VectorIndex."""
-        wrong = faults(queries, self._spec)
-        if wrong:
-            raise InvalidArgument(wrong[0][1], f"query {wrong[0][0]}: {wrong[0][2]}", field="queries")
+        prepared = prepare_queries(queries, self._spec)
         faiss.omp_set_num_threads(self._threads)  # holds for the calling thread alone
         with self._swap:
             state = self._state
@@ -120,7 +118,7 @@ class FaissIndex:
         may = few if few is None else np.sort(few)
         if allowed is not None and may is None:
             may = living_rows(state.keys, state.alive, allowed.keys)
-        wanted = Wanted(prepare(queries, self._spec.metric), k, may, excluded)
+        wanted = Wanted(prepared, k, may, excluded)
         rows, good = search(state, wanted)
         missing = rows == NOTHING
         scores = as_scores(good, self._spec.metric)
@@ -141,9 +139,17 @@ class FaissIndex:
 
     def snapshot(self, path: Path) -> SnapshotFacts:
         """See VectorIndex."""
+        return snapshot.write(path, self.held())
+
+    def held(self) -> Held:
+        """All that it holds now."""
         with self._swap:
-            state, facts = self._state, self._facts
-        return snapshot.write(path, self._spec, state, facts)
+            return Held(self._spec, self._state, self._facts)
+
+    def keys(self) -> np.ndarray:
+        """Every key that it holds, int64 (count,)."""
+        state = self._state
+        return state.keys[state.alive]
 
     def due(self) -> str:
         """See VectorIndex."""
@@ -207,6 +213,14 @@ class FaissIndex:
                 built.sequence,
                 built.structure,
             )
+
+
+def prepare_queries(queries: np.ndarray, spec: IndexSpec) -> np.ndarray:
+    """Queries as they are compared. Raises InvalidArgument for the first that cannot be."""
+    wrong = faults(queries, spec)
+    if wrong:
+        raise InvalidArgument(wrong[0][1], f"query {wrong[0][0]}: {wrong[0][2]}", field="queries")
+    return prepare(queries, spec.metric)
 
 
 def _check(keys: np.ndarray, vectors: np.ndarray, spec: IndexSpec) -> None:

@@ -1,11 +1,18 @@
-"""`flat`: every vector is compared. Exact, nothing to train, 4 bytes a value."""
+"""`flat`: every vector is compared. Nothing to train."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.engine.indexes.base import Parameters, Plan, register
+
+
+class FlatParameters(Parameters):
+    """Where vectors are: in memory in full or in half precision, or on disk, read through the page cache."""
+
+    vectors: Literal["float32", "float16", "disk"] = "float32"
 
 
 @register
@@ -13,11 +20,11 @@ class Flat:
     """Searches the rows themselves."""
 
     name = "flat"
-    parameters = Parameters
+    parameters = FlatParameters
 
-    def plans(self, spec: IndexSpec, chosen: Parameters, count: int) -> Sequence[Plan]:
+    def plans(self, spec: IndexSpec, chosen: FlatParameters, count: int) -> Sequence[Plan]:
         """See Kind."""
-        return [Plan(self.name, "exact search was asked for")]
+        return [Plan(self.name, "exact search was asked for", rows=chosen.vectors)]
 
-    def check(self, spec: IndexSpec, chosen: Parameters) -> None:
+    def check(self, spec: IndexSpec, chosen: FlatParameters) -> None:
         """See Kind."""

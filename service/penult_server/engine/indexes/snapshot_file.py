@@ -43,7 +43,7 @@ class Writer:
         return size
 
     def header(self, facts: dict[str, Any]) -> None:
-        """Begins the file."""
+        """Begins the file, or the next index in it."""
         self.write(_MAGIC + json.dumps(facts).encode() + b"\n")
 
     def array(self, values: np.ndarray) -> None:
@@ -68,8 +68,9 @@ class Reader:
         self._file = file
 
     def header(self) -> dict[str, Any]:
-        """What the file begins with."""
-        self._file.seek(len(_MAGIC))
+        """The next header."""
+        if self._file.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("no header")
         facts: dict[str, Any] = json.loads(self._file.readline())
         return facts
 
@@ -128,6 +129,7 @@ def reading(path: Path) -> Iterator[Reader]:
     try:
         with open(path, "rb") as file:
             _check(file)
+            file.seek(0)
             yield Reader(file)
     except FileNotFoundError:
         raise NotFound("INDEX_SNAPSHOT_MISSING", "there is no snapshot of this index") from None
