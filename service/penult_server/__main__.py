@@ -24,12 +24,14 @@ _USAGE = """usage: penult-server COMMAND [OPTIONS]
 commands:
   serve     run the server in the foreground (serve --help lists every setting)
   keys      make, show and revoke API keys
+  doctor    look at devices, weights, disk, ports and settings, and say what to mend
   settings  print the table of settings
   version   print the version
 """
 _COMMANDS = {
     "serve": ("app", "serve_command"),
-    "settings": ("app", "settings_command"),
+    "settings": ("commands.settings", "settings_command"),
+    "doctor": ("commands.doctor", "doctor_command"),
     "keys": ("commands.keys", "keys_command"),
 }
 

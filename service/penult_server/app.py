@@ -22,6 +22,7 @@ from penult_server.core.batching import BatchPolicy
 from penult_server.core.describe_backbones import DescribeBackbones
 from penult_server.core.errors import PenultError
 from penult_server.core.extract import ExtractFeatures
+from penult_server.core.gauges import watch_extraction, watch_jobs, watch_machine
 from penult_server.core.images import ImageLimits
 from penult_server.core.import_backbone import ImportBackbone
 from penult_server.core.job_feed import JobFeed
@@ -41,14 +42,14 @@ from penult_server.engine.images import nvjpeg
 from penult_server.engine.images.nvjpeg import NvjpegDecoder
 from penult_server.engine.images.preprocessor import ImagePreprocessor
 from penult_server.engine.loader import Loader, pick_device
-from penult_server.engine.machine import cores
+from penult_server.engine.machine import cores, gpu_memory_use
 from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
 from penult_server.parts.indexes import index_parts
 from penult_server.parts.models import model_parts
-from penult_server.settings import Settings, markdown_table
+from penult_server.settings import Settings
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.blobs import Blobs
 from penult_server.store.data_dir import exclusive
@@ -65,6 +66,7 @@ from penult_server.transport.feature_service import FeatureService
 from penult_server.transport.front_door import open_front_door
 from penult_server.transport.job_service import JobService
 from penult_server.transport.server import Server
+from penult_server.transport.watching import Watching
 
 log = structlog.get_logger()
 _GPU_BATCH = 64
@@ -102,26 +104,27 @@ def serve_command(arguments: list[str]) -> int:
     return uvloop.run(serve(settings, torch_device, jpeg_decoder))
 
 
-def settings_command(arguments: list[str]) -> int:
-    """`penult-server settings`: the table of docs/settings.md."""
-    sys.stdout.write(markdown_table())
-    return 0
-
-
 async def serve(settings: Settings, torch_device: torch.device, jpeg_decoder: NvjpegDecoder | None) -> int:
     """Runs until SIGTERM or SIGINT, then drains. Returns the exit status."""
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(exclusive(settings.data_dir))
             database = held.enter_context(contextlib.closing(Database(settings.data_dir / DATABASE)))
+            watching = held.enter_context(
+                contextlib.closing(Watching(settings.metrics_listen, settings.tracing_endpoint))
+            )
         except PenultError as error:
             log.error("cannot_start", reason=error.reason, why=error.message, hint=error.hint)
             return 1
-        return await _serve(settings, database, torch_device, jpeg_decoder)
+        return await _serve(settings, database, watching, torch_device, jpeg_decoder)
 
 
 async def _serve(
-    settings: Settings, database: Database, torch_device: torch.device, jpeg_decoder: NvjpegDecoder | None
+    settings: Settings,
+    database: Database,
+    watching: Watching,
+    torch_device: torch.device,
+    jpeg_decoder: NvjpegDecoder | None,
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -132,9 +135,9 @@ async def _serve(
     imported = settings.data_dir / "backbones"
     store = ImportedBackboneStore(imported)
     catalog = Catalog(settings.checkpoint_dir, imported, allow_download=settings.allow_download)
-    device = DeviceThread(
-        str(torch_device), BatchPolicy(max_batch=max_batch, max_wait=settings.max_wait_ms / 1000)
-    )
+    meter, tracer = watching.meter, watching.tracer
+    policy = BatchPolicy(max_batch=max_batch, max_wait=settings.max_wait_ms / 1000)
+    device = DeviceThread(str(torch_device), policy, meter, tracer)
     decoders = DecodePool(settings.decode_threads or cores())
     loader = Loader(
         catalog,
@@ -153,10 +156,11 @@ async def _serve(
         max_pixels=settings.max_image_megapixels * 1_000_000,
         max_frames=settings.max_image_frames,
     )
+    images_inside = Admission(settings.max_queued_images)
     extract = ExtractFeatures(
         pool,
-        FeatureEngine(ImagePreprocessor(limits, jpeg_decoder), decoders),
-        Admission(settings.max_queued_images),
+        FeatureEngine(ImagePreprocessor(limits, jpeg_decoder), decoders, meter, tracer),
+        images_inside,
         default_backbone=settings.default_backbone,
         max_images=settings.max_images,
     )
@@ -165,10 +169,11 @@ async def _serve(
     blobs = Blobs(settings.data_dir / "blobs")
     datasets = DatasetStore(database, blobs)
     checker = ImageChecker(limits, decoders)
+    upload_inside = Admission(settings.max_upload_mb << 20, stream_share=1.0)
     upload = UploadExamples(
         datasets,
         checker,
-        Admission(settings.max_upload_mb << 20, stream_share=1.0),
+        upload_inside,
         max_images=settings.max_images,
     )
     indexes = index_parts(settings, database, extract, checker)
@@ -205,7 +210,12 @@ async def _serve(
         models=models.service,
         max_message_bytes=settings.max_message_mb << 20,
         max_calls=settings.max_calls,
+        meter=meter,
+        tracer=tracer,
     )
+    watch_extraction(meter, pool, images_inside, upload_inside)
+    watch_jobs(meter, DatabaseJobs(database, settings.max_job_events))
+    watch_machine(meter, settings.data_dir, gpu_memory_use(torch_device))
 
     async def report(ready: bool, why: str) -> None:
         await server.set_serving(ready)

@@ -131,14 +131,22 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         30.0, ge=0, description="How long calls in flight may take to finish after SIGTERM."
     )
+    metrics_listen: str | None = Field(
+        None, description="HOST:PORT of metrics for Prometheus, over plain HTTP; off unless given."
+    )
+    tracing_endpoint: str | None = Field(
+        None, description="OTLP address (http://HOST:PORT) to send traces to; needs the extra tracing."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto is console on a terminal and one JSON object a line elsewhere."
     )
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _host_and_port(cls, value: str) -> str:
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")

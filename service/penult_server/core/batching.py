@@ -42,10 +42,11 @@ class BatchPolicy:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch(Generic[K, T]):
-    """Items of one key, in the order they were chosen."""
+    """Items of one key, in the order they were chosen; `oldest` is when the first of them was pushed."""
 
     key: K
     items: list[T]
+    oldest: float = dataclasses.field(default=0.0, compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class BatchQueue(Generic[K, T]):
         for key in sorted(self._lanes, key=lambda k: self._urgency(k, now)):
             wait = self._wait(key, now)
             if wait <= 0:
-                return Batch(key, self._pop(key, now))
+                oldest = min(lane[0][0] for lane in self._lanes[key] if lane)
+                return Batch(key, self._pop(key, now), oldest)
             soonest = wait if soonest is None else min(soonest, wait)
         return Wait(soonest)
 

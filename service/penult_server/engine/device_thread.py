@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from penult_server.core.batching import Batch, BatchPolicy, BatchQueue, Priority
+from penult_server.core.metrics import BATCH_SIZES, NO_METER, Meter
+from penult_server.core.tracing import Trace, Tracer
 
 R = TypeVar("R")
 # One batch computes while the next is put together and copied to the device.
@@ -44,6 +46,11 @@ class Slot(Protocol):
         ...
 
     @property
+    def trace(self) -> Trace | None:
+        """That of its call."""
+        ...
+
+    @property
     def pixels(self) -> np.ndarray:
         """uint8 (H, W, 3) of one view."""
         ...
@@ -62,17 +69,29 @@ class _InFlight:
     batch: Batch[Runner, Slot]
     pixels: np.ndarray
     pending: Pending
+    started: float
 
 
 class DeviceThread:
     """Owns a device. Everything that touches it goes through `push` or `call`."""
 
-    def __init__(self, name: str, policy: BatchPolicy) -> None:
+    def __init__(
+        self, name: str, policy: BatchPolicy, meter: Meter = NO_METER, tracer: Tracer | None = None
+    ) -> None:
         """Starts the thread; it ends with `close`."""
+        self._tracer = tracer
+        self._wait_seconds = meter.histogram(
+            "penult_queue_wait_seconds", "From the decoded pixels of a batch's oldest image to its start."
+        )
+        self._batch_images = meter.histogram("penult_batch_images", "Images in a forward pass.", BATCH_SIZES)
+        self._inference_seconds = meter.histogram(
+            "penult_inference_seconds", "From the start of a forward pass to its features."
+        )
         self._queue: BatchQueue[Runner, Slot] = BatchQueue(policy)
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._ready = threading.Condition()
         self._closed = False
+        self._batch_number = 0
         self._thread = threading.Thread(target=self._work, name=f"device-{name}", daemon=True)
         self._thread.start()
 
@@ -150,13 +169,16 @@ class DeviceThread:
         if not wanted.items:
             return
         pixels = np.stack([slot.pixels for slot in wanted.items])
+        self._wait_seconds.observe(time.monotonic() - batch.oldest)
+        self._batch_images.observe(len(wanted.items))
         if (flight := self._launch(wanted, pixels)) is not None:
             in_flight.append(flight)
 
     def _launch(self, batch: Batch[Runner, Slot], pixels: np.ndarray) -> _InFlight | None:
         """Begins the forward pass, or rescues the batch at once and returns None."""
         try:
-            return _InFlight(batch, pixels, batch.key.start(pixels))
+            started = time.monotonic()
+            return _InFlight(batch, pixels, batch.key.start(pixels), started)
         except Exception as error:  # whatever a device raises belongs to this batch, and the thread must live
             self._rescue(batch, pixels, error)
             return None
@@ -171,8 +193,21 @@ class DeviceThread:
         except Exception as error:  # as in _launch: many devices fail only when their result is asked for
             self._rescue(flight.batch, flight.pixels, error)
             return
+        seconds = time.monotonic() - flight.started
+        self._inference_seconds.observe(seconds)
+        if self._tracer is not None:
+            self._record(self._tracer, flight.batch.items, seconds)
         for slot, row in zip(flight.batch.items, rows, strict=True):
             slot.deliver(row)
+
+    def _record(self, tracer: Tracer, slots: list[Slot], seconds: float) -> None:
+        """One step for each call that rode along."""
+        calls = collections.Counter(slot.trace for slot in slots if slot.trace is not None)
+        self._batch_number += 1
+        for trace, images in calls.items():
+            tracer.record(
+                trace, "batch", seconds, images=images, batch_images=len(slots), batch=self._batch_number
+            )
 
     def _rescue(self, batch: Batch[Runner, Slot], pixels: np.ndarray, error: Exception) -> None:
         """Halves a batch that failed, down to single items: out of memory is often a matter of size."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +18,10 @@ from penult_server.core.batching import Priority
 from penult_server.core.errors import Internal
 from penult_server.core.features import OutputSpec
 from penult_server.core.images import ImageError, ItemError, SourceImage
+from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.ports import ImagePreprocessor, LoadedBackbone, RawFeatures
 from penult_server.core.preprocess import TestTimeAugmentation
+from penult_server.core.tracing import Trace, Tracer, current_trace
 from penult_server.engine.decode_pool import DecodePool
 from penult_server.engine.device_thread import Runner, Slot
 from penult_server.engine.loaded_backbone import EngineBackbone
@@ -30,10 +33,21 @@ COMPUTE_FAILED = "FEATURE_COMPUTE_FAILED"
 class FeatureEngine:
     """Implements core.ports.FeatureEngine."""
 
-    def __init__(self, preprocess: ImagePreprocessor, decoders: DecodePool) -> None:
+    def __init__(
+        self,
+        preprocess: ImagePreprocessor,
+        decoders: DecodePool,
+        meter: Meter = NO_METER,
+        tracer: Tracer | None = None,
+    ) -> None:
         """`decoders` is closed by its owner."""
         self._preprocess = preprocess
         self._decoders = decoders
+        self._tracer = tracer
+        self._decode_seconds = meter.histogram(
+            "penult_decode_seconds", "Decoding and preprocessing of one image."
+        )
+        self._images = meter.counter("penult_images_total", "Images by how they ended.", ["outcome"])
 
     async def compute(
         self,
@@ -60,7 +74,11 @@ class FeatureEngine:
             ],
             priority,
         )
-        return await group.wait()
+        raw = await group.wait()
+        self._images.add(len(images) - len(raw.errors), "ok")
+        if raw.errors:
+            self._images.add(len(raw.errors), "failed")
+        return raw
 
     def _decode(
         self,
@@ -74,11 +92,16 @@ class FeatureEngine:
         try:
             if group.abandoned:
                 raise asyncio.CancelledError
+            started = time.perf_counter()
             views = self._preprocess(group.images[position], backbone.facts.preprocess, tta)
+            seconds = time.perf_counter() - started
         except BaseException as error:
             backbone.device.expect(runner, -tta.views)
             group.fail(position, error)
             return
+        self._decode_seconds.observe(seconds)
+        if self._tracer is not None and group.trace is not None:
+            self._tracer.record(group.trace, "decode", seconds, image=position, views=tta.views)
         slots: list[Slot] = [_Row(group, position, view, views[view]) for view in range(tta.views)]
         backbone.device.push(runner, slots, priority)
 
@@ -91,6 +114,7 @@ class _Group:
         self.views = views
         self.rows = np.full((len(images) * views, dim), np.nan, np.float32)
         self.abandoned = False
+        self.trace = current_trace()
         self._errors: dict[int, BaseException] = {}
         self._missing = len(images) * views
         self._lock = threading.Lock()
@@ -154,6 +178,10 @@ class _Row:
     @property
     def abandoned(self) -> bool:
         return self._group.abandoned
+
+    @property
+    def trace(self) -> Trace | None:
+        return self._group.trace
 
     def deliver(self, row: np.ndarray) -> None:
         # A sum is finite only if every value is; overflow of finite float32 features is not a case.

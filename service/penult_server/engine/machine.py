@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -24,6 +25,18 @@ def memory_bytes(device: torch.device, cgroup: Path = _CGROUP) -> int:
         return int(torch.cuda.get_device_properties(device).total_memory)
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(min(installed, *_numbers(cgroup / "memory.max", 1)))
+
+
+def gpu_memory_use(device: torch.device) -> Callable[[], dict[str, float]] | None:
+    """Reads the bytes in use, reserved and installed of a GPU; None for the CPU."""
+    if device.type != "cuda":
+        return None
+    installed = memory_bytes(device)
+    return lambda: {
+        "used": torch.cuda.memory_allocated(device),
+        "reserved": torch.cuda.memory_reserved(device),
+        "total": installed,
+    }
 
 
 def _numbers(path: Path, count: int) -> list[float]:

@@ -15,7 +15,10 @@ import structlog
 
 from penult_server.core.access import ApiKey
 from penult_server.core.errors import Internal, PenultError
+from penult_server.core.metrics import Meter
+from penult_server.core.tracing import Trace, Tracer, follow
 from penult_server.transport.errors import to_status
+from penult_server.transport.scopes import known
 
 REQUEST_ID_HEADER = "x-request-id"
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -25,13 +28,26 @@ log = structlog.get_logger()
 Context = grpc.aio.ServicerContext
 
 
+class CallWatch:
+    """What all calls are counted and traced with."""
+
+    def __init__(self, meter: Meter, tracer: Tracer | None) -> None:
+        """Makes the instruments."""
+        self.tracer = tracer
+        self.calls = meter.counter("penult_calls_total", "Calls by how they ended.", ["method", "code"])
+        self.seconds = meter.histogram(
+            "penult_call_seconds", "From the arrival of a call to its status.", labels=["method"]
+        )
+
+
 class Call:
     """What is known of one call. `key` is set once somebody has looked who calls."""
 
     key: ApiKey | None = None
 
-    def __init__(self, details: grpc.HandlerCallDetails) -> None:
+    def __init__(self, details: grpc.HandlerCallDetails, watch: CallWatch) -> None:
         """Names the call in every line of the log that is written while it is worked on."""
+        self._watch = watch
         self.method = details.method
         metadata = dict(details.invocation_metadata or ())
         sent = metadata.get(REQUEST_ID_HEADER, "")
@@ -41,6 +57,10 @@ class Call:
         self.api_key = bearer.group(1) if bearer else None
         self._start = time.perf_counter()
         structlog.contextvars.bind_contextvars(request_id=self.request_id)
+        self._trace: Trace | None = None
+        if watch.tracer is not None:
+            self._trace = watch.tracer.begin(self.method, {k: str(v) for k, v in metadata.items()})
+            follow(self._trace)
 
     @asynccontextmanager
     async def around(self, context: Context) -> AsyncIterator[None]:
@@ -49,14 +69,14 @@ class Call:
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
-            self._log("info", "CANCELLED")
+            self._ended("info", "CANCELLED")
             raise
         except grpc.aio.AbortError:
             raise
         except Exception as error:
             await self._refuse(error, context)
         else:
-            self._log("info", "OK")
+            self._ended("info", "OK")
 
     def refusal(self, error: Exception) -> Callable[..., Awaitable[None]]:
         """A handler that reads nothing and answers with this error."""
@@ -72,12 +92,22 @@ class Call:
         if not isinstance(error, PenultError):
             error = Internal("INTERNAL", "the server failed; its log has the details under this request id")
         status = to_status(error, self.request_id)
-        self._log("warning" if isinstance(error, Internal) else "info", status.code.name, reason=error.reason)
+        self._ended(
+            "warning" if isinstance(error, Internal) else "info", status.code.name, reason=error.reason
+        )
         trailing = (*status.trailing_metadata, (REQUEST_ID_HEADER, self.request_id))
         await context.abort(status.code, status.details, trailing)
 
-    def _log(self, level: str, code: str, **extra: Any) -> None:
-        elapsed = round((time.perf_counter() - self._start) * 1000, 2)
+    def _ended(self, level: str, code: str, **extra: Any) -> None:
+        seconds = time.perf_counter() - self._start
+        # A name that no service has is the caller's invention, and would be a new series each time.
+        method = self.method if known(self.method) else "unknown"
+        self._watch.calls.add(1, method, code)
+        self._watch.seconds.observe(seconds, method)
+        if self._watch.tracer is not None and self._trace is not None:
+            self._watch.tracer.end(self._trace, code=code, request_id=self.request_id)
         if self.key is not None:
             extra["key"] = self.key.name
-        getattr(log, level)("call", method=self.method, code=code, milliseconds=elapsed, **extra)
+        getattr(log, level)(
+            "call", method=self.method, code=code, milliseconds=round(seconds * 1000, 2), **extra
+        )

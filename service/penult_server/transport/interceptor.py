@@ -14,7 +14,9 @@ import grpc
 
 from penult_server.core.access import AccessControl
 from penult_server.core.errors import ResourceExhausted, Unavailable
-from penult_server.transport.call import Call
+from penult_server.core.metrics import NO_METER, Meter
+from penult_server.core.tracing import Tracer
+from penult_server.transport.call import Call, CallWatch
 from penult_server.transport.malformed import checked, tolerant
 from penult_server.transport.scopes import OPEN_SERVICE, scope_of
 
@@ -25,8 +27,12 @@ Context = grpc.aio.ServicerContext
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps each handler once; see the module's first line."""
 
-    def __init__(self, access: AccessControl, max_calls: int) -> None:
+    def __init__(
+        self, access: AccessControl, max_calls: int, meter: Meter = NO_METER, tracer: Tracer | None = None
+    ) -> None:
         """`max_calls`: most calls in flight, those of health not counted."""
+        self._watch = CallWatch(meter, tracer)
+        meter.gauge("penult_calls_in_flight", "Calls that have not ended.", lambda: self._in_flight)
         self._access = access
         self._max_calls = max_calls
         self._in_flight = 0
@@ -40,7 +46,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Part of grpc.aio.ServerInterceptor."""
         if details.method.startswith(_OPEN_METHODS):
             return await continuation(details)
-        call = Call(details)
+        call = Call(details, self._watch)
         try:
             call.key = await self._access.authorize(call.api_key, scope_of(details.method))
             self._enter()

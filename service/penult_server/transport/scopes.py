@@ -91,5 +91,14 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
 
 def scope_of(method: str) -> Scope:
     """Of a full name such as `/penult.v1.JobService/GetJob`; what the table lacks only an admin may call."""
+    return _found(method) or Scope.ADMIN
+
+
+def known(method: str) -> bool:
+    """Whether the table has it."""
+    return _found(method) is not None
+
+
+def _found(method: str) -> Scope | None:
     service, _, name = method.removeprefix("/").partition("/")
-    return SCOPES.get(service, {}).get(name, Scope.ADMIN)
+    return SCOPES.get(service, {}).get(name)

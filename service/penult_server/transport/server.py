@@ -21,6 +21,8 @@ from penult.v1 import (
     model_pb2_grpc,
 )
 from penult_server.core.access import AccessControl
+from penult_server.core.metrics import NO_METER, Meter
+from penult_server.core.tracing import Tracer
 from penult_server.transport.backbone_service import BackboneService
 from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
@@ -55,9 +57,11 @@ class Server:
         models: ModelService,
         max_message_bytes: int,
         max_calls: int,
+        meter: Meter = NO_METER,
+        tracer: Tracer | None = None,
     ) -> None:
         """Binds nothing yet. Must be made on the running event loop."""
-        self._interceptor = CallInterceptor(access, max_calls)
+        self._interceptor = CallInterceptor(access, max_calls, meter, tracer)
         self._server = grpc.aio.server(
             interceptors=[self._interceptor],
             options=[

@@ -79,7 +79,10 @@ def test_a_key_that_waits_does_not_hold_back_one_that_is_ready() -> None:
     q.expect("waiting", 3)
     q.push("waiting", "w", INTERACTIVE, now=0.0)
     q.push("ready", "r", BULK, now=0.001)
-    assert q.take(now=0.002) == Batch("ready", ["r"])
+    batch = q.take(now=0.002)
+    assert batch == Batch("ready", ["r"])
+    assert isinstance(batch, Batch)
+    assert batch.oldest == 0.001
 
 
 def test_an_empty_queue_is_idle() -> None:

@@ -44,6 +44,7 @@ class Slot:
     def __init__(self, value: int, *, abandoned: bool = False) -> None:
         self.pixels = np.full((2, 2, 3), value, np.float32)
         self.abandoned = abandoned
+        self.trace: object | None = None
         self.row: np.ndarray | None = None
         self.error: BaseException | None = None
         self.done = threading.Event()
