@@ -14,11 +14,11 @@ import torch
 import uvloop
 from pydantic import ValidationError
 
-from penult_server.core.access import AccessControl
 from penult_server.core.admission import Admission
 from penult_server.core.analyze_dataset import AnalyzeDataset
 from penult_server.core.backbone_pool import BackbonePool
 from penult_server.core.batching import BatchPolicy
+from penult_server.core.datasets import Quota
 from penult_server.core.describe_backbones import DescribeBackbones
 from penult_server.core.errors import PenultError
 from penult_server.core.extract import ExtractFeatures
@@ -48,9 +48,9 @@ from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
 from penult_server.parts.indexes import index_parts
+from penult_server.parts.gate import Gate, gate
 from penult_server.parts.models import model_parts
 from penult_server.settings import Settings
-from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.blobs import Blobs
 from penult_server.store.data_dir import exclusive
 from penult_server.store.database import FILE as DATABASE
@@ -63,7 +63,6 @@ from penult_server.store.jobs import DatabaseJobs
 from penult_server.transport.backbone_service import BackboneService
 from penult_server.transport.dataset_service import DatasetService
 from penult_server.transport.feature_service import FeatureService
-from penult_server.transport.front_door import open_front_door
 from penult_server.transport.job_service import JobService
 from penult_server.transport.server import Server
 from penult_server.transport.watching import Watching
@@ -110,18 +109,19 @@ async def serve(settings: Settings, torch_device: torch.device, jpeg_decoder: Nv
         try:
             held.enter_context(exclusive(settings.data_dir))
             database = held.enter_context(contextlib.closing(Database(settings.data_dir / DATABASE)))
-            watching = held.enter_context(
-                contextlib.closing(Watching(settings.metrics_listen, settings.tracing_endpoint))
-            )
+            entrance = await gate(settings, database)
+            watching = Watching(settings.metrics_listen, settings.tracing_endpoint)
+            held.callback(watching.close)
         except PenultError as error:
             log.error("cannot_start", reason=error.reason, why=error.message, hint=error.hint)
             return 1
-        return await _serve(settings, database, watching, torch_device, jpeg_decoder)
+        return await _serve(settings, database, entrance, watching, torch_device, jpeg_decoder)
 
 
 async def _serve(
     settings: Settings,
     database: Database,
+    entrance: Gate,
     watching: Watching,
     torch_device: torch.device,
     jpeg_decoder: NvjpegDecoder | None,
@@ -166,7 +166,7 @@ async def _serve(
     )
     describe = DescribeBackbones(catalog, pool, default_backbone=settings.default_backbone)
     importer = ImportBackbone(catalog, store, settings.max_checkpoint_mb << 20)
-    blobs = Blobs(settings.data_dir / "blobs")
+    blobs = Blobs(settings.data_dir / "blobs", spare_bytes=settings.min_free_disk_mb << 20)
     datasets = DatasetStore(database, blobs)
     checker = ImageChecker(limits, decoders)
     upload_inside = Admission(settings.max_upload_mb << 20, stream_share=1.0)
@@ -175,6 +175,7 @@ async def _serve(
         checker,
         upload_inside,
         max_images=settings.max_images,
+        quota=Quota(settings.max_examples, settings.max_dataset_mb << 20),
     )
     indexes = index_parts(settings, database, extract, checker)
     feed = JobFeed()
@@ -187,29 +188,17 @@ async def _serve(
     models = model_parts(settings, database, extract, describe, jobs, snapshots, torch_device.type)
     stages |= models.stages
     publish |= models.publish
-    access = AccessControl(DatabaseKeys(database))
-    try:
-        certificates = await open_front_door(
-            settings.listen,
-            access,
-            cert=settings.tls_cert,
-            key=settings.tls_key,
-            client_ca=settings.tls_client_ca,
-            allow_insecure=settings.allow_insecure,
-        )
-    except PenultError as error:
-        log.error("cannot_start", reason=error.reason, why=error.message, hint=error.hint)
-        return 1
     server = Server(
         features=FeatureService(extract),
         backbones=BackboneService(describe, importer),
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
         indexes=indexes.service,
         jobs=JobService(jobs),
-        access=access,
+        access=entrance.access,
         models=models.service,
         max_message_bytes=settings.max_message_mb << 20,
-        max_calls=settings.max_calls,
+        limits=entrance.limits,
+        stall_seconds=settings.stall_seconds,
         meter=meter,
         tracer=tracer,
     )
@@ -224,7 +213,7 @@ async def _serve(
     await runner.recover()
     await indexes.opened.start()
     try:
-        port = await server.start(settings.listen, certificates)
+        port = await server.start(settings.listen, entrance.certificates)
     except RuntimeError:
         log.error("cannot_listen", address=settings.listen, hint="is another server running there?")
         return 1

@@ -95,6 +95,19 @@ class Settings(BaseSettings):
         1024, ge=1, description="Most images (times views) decoding, queued or computing; past it OVERLOADED."
     )
     max_calls: int = Field(1024, ge=1, description="Most calls in flight; past it OVERLOADED.")
+    max_calls_per_key: int = Field(512, ge=1, description="Most calls in flight of one API key.")
+    max_inflight_mb: int = Field(
+        512,
+        ge=1,
+        description="Most MiB of messages that calls hold; past it calls get OVERLOADED, streams wait.",
+    )
+    max_inflight_mb_per_key: int = Field(256, ge=1, description="The same for the calls of one API key.")
+    max_stream_messages: int = Field(
+        1_000_000, ge=1, description="Most messages of one stream; past it STREAM_TOO_LONG."
+    )
+    stall_seconds: float = Field(
+        120.0, gt=0, description="A client that leaves a response unread for this long is cut off."
+    )
     max_image_mb: int = Field(32, ge=1, description="Largest encoded image in MiB.")
     max_image_megapixels: int = Field(64, ge=1, description="Most pixels of an image, in millions.")
     max_image_frames: int = Field(10_000, ge=1, description="Most frames of an animated image.")
@@ -113,6 +126,15 @@ class Settings(BaseSettings):
     )
     max_queued_queries: int = Field(
         16_384, ge=1, description="Most queries of indexes that are searched or wait; past it OVERLOADED."
+    )
+    max_examples: int = Field(
+        5_000_000, ge=1, description="Most examples in one dataset; past it DATASET_QUOTA."
+    )
+    max_dataset_mb: int = Field(
+        1_000_000, ge=1, description="Most MiB of examples in one dataset; past it DATASET_QUOTA."
+    )
+    min_free_disk_mb: int = Field(
+        64, ge=1, description="MiB of the data directory's disk that uploads leave free; past it DISK_FULL."
     )
     max_workers: int = Field(
         1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."

@@ -7,6 +7,7 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 
+from penult_server.core.errors import ResourceExhausted
 from penult_server.core.images import ItemError, SourceImage
 
 MAX_LABELS = 64
@@ -178,6 +179,25 @@ class Dataset:
     size_bytes: int
     classes: Sequence[ClassCount] | None = None
     unlabelled: SplitCounts | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Quota:
+    """Most that one dataset may hold. Uploads at the same time may pass it by what they have under way."""
+
+    examples: int
+    bytes: int
+
+    def check(self, dataset: Dataset, added: int, added_bytes: int) -> None:
+        """Raises ResourceExhausted where `added` examples of so many bytes are too much for it."""
+        count, size = sum(dataset.counts.values()) + added, dataset.size_bytes + added_bytes
+        if count > self.examples or size > self.bytes:
+            raise ResourceExhausted(
+                "DATASET_QUOTA",
+                f"dataset {dataset.name!r} would have {count} examples of {size >> 20} MiB; "
+                f"at most {self.examples} of {self.bytes >> 20} MiB are taken",
+                hint="delete some, use another dataset, or raise the server's max_examples or max_dataset_mb",
+            )
 
 
 def check_labels(labels: Sequence[str], *, multi_label: bool) -> tuple[str, ...]:

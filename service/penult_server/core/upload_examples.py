@@ -14,6 +14,7 @@ from penult_server.core.datasets import (
     Dataset,
     ExampleError,
     NewExample,
+    Quota,
     Receipt,
     UploadMessage,
     check_new,
@@ -38,9 +39,10 @@ class UploadExamples:
     """Checks examples in the decode threads and commits them in groups."""
 
     def __init__(
-        self, store: DatasetStore, checker: ImageChecker, room: Admission, *, max_images: int
+        self, store: DatasetStore, checker: ImageChecker, room: Admission, *, max_images: int, quota: Quota
     ) -> None:
         """`room` counts bytes of all uploads together; `max_images`: most examples in one message."""
+        self._quota = quota
         self._store = store
         self._checker = checker
         self._room = room
@@ -56,12 +58,13 @@ class UploadExamples:
         Raises:
             NotFound: there is no such dataset, or it was deleted meanwhile.
             InvalidArgument: too many examples in a message, or a repeated upload that is another one.
-            ResourceExhausted: the disk is full. What was acknowledged stays.
+            ResourceExhausted: the disk or the dataset's quota is full. What was acknowledged stays.
         """
         dataset = await asyncio.to_thread(self._store.get, name, classes=False)
         known: Mapping[int, Receipt] = {}
         if request_id:
             known = await asyncio.to_thread(self._store.receipts, dataset, request_id)
+        usage = _Usage(self._quota, dataset)
         inside: set[_Inside] = set()
         queue: asyncio.Queue[_Inside | None] = asyncio.Queue(UPLOAD_DEPTH)
         reader = asyncio.create_task(self._read(dataset, known, messages, inside, queue))
@@ -69,9 +72,10 @@ class UploadExamples:
             while group := await _next_group(queue):
                 checked = [await message.task for message in group]
                 new = [message for message in checked if isinstance(message, UploadMessage)]
-                added = iter(
-                    await asyncio.to_thread(self._store.add, dataset, request_id, new) if new else ()
-                )
+                usage.check(new)
+                receipts = await asyncio.to_thread(self._store.add, dataset, request_id, new) if new else ()
+                usage.add(new, receipts)
+                added = iter(receipts)
                 for message in group:
                     inside.discard(message)
                     self._room.leave(message.size)
@@ -150,6 +154,29 @@ class UploadExamples:
                 field="examples",
                 hint="send more messages with fewer examples each",
             )
+
+
+class _Usage:
+    """What one upload has added to a dataset; until it is known how much of a group is new, all counts."""
+
+    def __init__(self, quota: Quota, dataset: Dataset) -> None:
+        self._quota = quota
+        self._dataset = dataset
+        self._examples = self._bytes = 0
+
+    def check(self, messages: Sequence[UploadMessage]) -> None:
+        examples = sum(len(message.candidates) for message in messages)
+        size = sum(map(_stored, messages))
+        self._quota.check(self._dataset, self._examples + examples, self._bytes + size)
+
+    def add(self, messages: Sequence[UploadMessage], receipts: Sequence[Receipt]) -> None:
+        for message, receipt in zip(messages, receipts, strict=True):
+            self._examples += receipt.added
+            self._bytes += _stored(message) if receipt.added else 0
+
+
+def _stored(message: UploadMessage) -> int:
+    return sum(len(candidate.image.data) for candidate in message.candidates)
 
 
 async def _next_group(queue: asyncio.Queue[_Inside | None]) -> list[_Inside]:

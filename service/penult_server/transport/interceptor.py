@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 
 from penult_server.core.access import AccessControl
-from penult_server.core.errors import ResourceExhausted, Unavailable
+from penult_server.core.call_limits import CallLimits, CallRoom
+from penult_server.core.errors import Unavailable
 from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.tracing import Tracer
 from penult_server.transport.call import Call, CallWatch
@@ -21,6 +22,8 @@ from penult_server.transport.malformed import checked, tolerant
 from penult_server.transport.scopes import OPEN_SERVICE, scope_of
 
 _OPEN_METHODS = f"/{OPEN_SERVICE}/"
+_WORDS = {False: "unary", True: "stream"}
+_END = object()
 Context = grpc.aio.ServicerContext
 
 
@@ -28,14 +31,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps each handler once; see the module's first line."""
 
     def __init__(
-        self, access: AccessControl, max_calls: int, meter: Meter = NO_METER, tracer: Tracer | None = None
+        self,
+        access: AccessControl,
+        limits: CallLimits,
+        stall_seconds: float,
+        meter: Meter = NO_METER,
+        tracer: Tracer | None = None,
     ) -> None:
-        """`max_calls`: most calls in flight, those of health not counted."""
-        self._watch = CallWatch(meter, tracer)
-        meter.gauge("penult_calls_in_flight", "Calls that have not ended.", lambda: self._in_flight)
+        """A client that leaves a response lying for `stall_seconds` is cut off."""
         self._access = access
-        self._max_calls = max_calls
-        self._in_flight = 0
+        self._limits = limits
+        self._stall_seconds = stall_seconds
+        self._watch = CallWatch(meter, tracer)
+        meter.gauge("penult_calls_in_flight", "Calls that have not ended.", lambda: limits.calls)
+        meter.gauge(
+            "penult_message_bytes", "Bytes of messages that calls in flight hold.", lambda: limits.bytes
+        )
         self.draining = False
 
     async def intercept_service(
@@ -44,72 +55,78 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> Any:
         """Part of grpc.aio.ServerInterceptor."""
+        handler = await continuation(details)
         if details.method.startswith(_OPEN_METHODS):
-            return await continuation(details)
+            return handler
         call = Call(details, self._watch)
         try:
             call.key = await self._access.authorize(call.api_key, scope_of(details.method))
-            self._enter()
+            if self.draining:
+                raise Unavailable("DRAINING", "the server is shutting down", hint="retry on another server")
+            room = self._limits.enter(call.key.id if call.key else "")
+            # This is the task of the call, to its very end: a client that is gone before the handler begins
+            # has left as well.
+            task = asyncio.current_task()
+            assert task is not None
+            task.add_done_callback(lambda _: room.leave())
+            if handler is not None and not handler.request_streaming:
+                room.check()
         except Exception as error:  # answered as what it is: from here gRPC would say UNKNOWN
             return grpc.stream_stream_rpc_method_handler(call.refusal(error))
-        handler = await continuation(details)
-        # This is the task of the call, to its very end: a client that is gone before the handler begins
-        # has left as well.
-        task = asyncio.current_task()
-        assert task is not None
-        task.add_done_callback(self._leave)
-        return handler and self._wrapped(handler, call)
+        return handler and self._wrapped(handler, call, room, task)
 
-    def _wrapped(self, handler: Any, call: Call) -> Any:
-        codec = {
-            "request_deserializer": tolerant(handler.request_deserializer),
-            "response_serializer": handler.response_serializer,
-        }
-        if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, call), **codec)
-        if handler.stream_unary:
-            return grpc.stream_unary_rpc_method_handler(self._unary(handler.stream_unary, call), **codec)
-        if handler.unary_stream:
-            return grpc.unary_stream_rpc_method_handler(self._stream(handler.unary_stream, call), **codec)
-        return grpc.stream_stream_rpc_method_handler(self._stream(handler.stream_stream, call), **codec)
+    def _wrapped(self, handler: Any, call: Call, room: CallRoom, task: asyncio.Task[Any]) -> Any:
+        kind = f"{_WORDS[handler.request_streaming]}_{_WORDS[handler.response_streaming]}"
+        wrap = self._stream if handler.response_streaming else self._unary
+        behaviour = wrap(getattr(handler, kind), call, room, task)
+        return getattr(grpc, f"{kind}_rpc_method_handler")(
+            behaviour,
+            request_deserializer=tolerant(handler.request_deserializer, room.received),
+            response_serializer=handler.response_serializer,
+        )
 
-    def _unary(self, behaviour: Callable[..., Awaitable[Any]], call: Call) -> Any:
+    def _unary(
+        self, behaviour: Callable[..., Awaitable[Any]], call: Call, room: CallRoom, task: asyncio.Task[Any]
+    ) -> Any:
         async def handle(request: Any, context: Context) -> Any:
             async with call.around(context):
-                return await behaviour(self._received(request, call), context)
+                response = await behaviour(self._received(request, call, room), context)
+            timer = asyncio.get_running_loop().call_later(self._stall_seconds, task.cancel)
+            task.add_done_callback(lambda _: timer.cancel())
+            return response
 
         return handle
 
-    def _stream(self, behaviour: Callable[..., AsyncIterator[Any]], call: Call) -> Any:
+    def _stream(
+        self,
+        behaviour: Callable[..., AsyncIterator[Any]],
+        call: Call,
+        room: CallRoom,
+        task: asyncio.Task[Any],
+    ) -> Any:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
+            loop = asyncio.get_running_loop()
             async with call.around(context):
-                async for response in behaviour(self._received(request, call), context):
+                async for response in behaviour(self._received(request, call, room), context):
                     await self._access.check_again(call.key)
-                    yield response
+                    timer = loop.call_later(self._stall_seconds, task.cancel)
+                    try:
+                        yield response
+                    finally:
+                        timer.cancel()
 
         return handle
 
-    def _received(self, request: Any, call: Call) -> Any:
+    def _received(self, request: Any, call: Call, room: CallRoom) -> Any:
         """The request, or each of a stream, as the handler wants it."""
-        return self._each_received(request, call) if hasattr(request, "__aiter__") else checked(request)
+        return self._each(request, call, room) if hasattr(request, "__aiter__") else checked(request)
 
-    async def _each_received(self, requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Any]:
-        async for request in requests:
+    async def _each(self, requests: AsyncIterator[Any], call: Call, room: CallRoom) -> AsyncIterator[Any]:
+        messages = aiter(requests)
+        while True:
+            await room.next_message()
+            request = await anext(messages, _END)
+            if request is _END:
+                return
             await self._access.check_again(call.key)
             yield checked(request)
-
-    def _enter(self) -> None:
-        """Counts a call in. Raises Unavailable while draining, ResourceExhausted past the bound."""
-        if self.draining:
-            raise Unavailable("DRAINING", "the server is shutting down", hint="retry on another server")
-        if self._in_flight >= self._max_calls:
-            raise ResourceExhausted(
-                "OVERLOADED",
-                f"{self._in_flight} calls are in flight, which is the most that are taken",
-                retry_after=0.5,
-                hint="retry after the stated delay",
-            )
-        self._in_flight += 1
-
-    def _leave(self, _: object) -> None:
-        self._in_flight -= 1

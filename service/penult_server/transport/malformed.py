@@ -12,10 +12,16 @@ from penult_server.core.errors import InvalidArgument
 _MALFORMED = object()
 
 
-def tolerant(deserialize: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """A deserializer that lets malformed bytes through to `checked`, which has a call to answer."""
+def tolerant(
+    deserialize: Callable[[bytes], Any] | None, received: Callable[[int], None]
+) -> Callable[[bytes], Any]:
+    """A deserializer that lets malformed bytes through to `checked`, which has a call to answer.
+
+    `received` hears the size of each message.
+    """
 
     def parse(data: bytes) -> Any:
+        received(len(data))
         if deserialize is None:  # a handler that takes raw bytes
             return data
         try:

@@ -21,6 +21,7 @@ from penult.v1 import (
     model_pb2_grpc,
 )
 from penult_server.core.access import AccessControl
+from penult_server.core.call_limits import CallLimits
 from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.tracing import Tracer
 from penult_server.transport.backbone_service import BackboneService
@@ -41,6 +42,9 @@ _SERVICES = (
     model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
+_LOOKAHEAD_BYTES = 512 << 10
+_KEEPALIVE_MS, _KEEPALIVE_ANSWER_MS = 30_000, 15_000
+
 
 class Server:
     """Listens, says how healthy it is, and drains."""
@@ -56,12 +60,13 @@ class Server:
         access: AccessControl,
         models: ModelService,
         max_message_bytes: int,
-        max_calls: int,
+        limits: CallLimits,
+        stall_seconds: float,
         meter: Meter = NO_METER,
         tracer: Tracer | None = None,
     ) -> None:
         """Binds nothing yet. Must be made on the running event loop."""
-        self._interceptor = CallInterceptor(access, max_calls, meter, tracer)
+        self._interceptor = CallInterceptor(access, limits, stall_seconds, meter, tracer)
         self._server = grpc.aio.server(
             interceptors=[self._interceptor],
             options=[
@@ -69,7 +74,15 @@ class Server:
                 ("grpc.max_send_message_length", max_message_bytes),
                 # Two servers on one port would share its calls at random; the second must fail instead.
                 ("grpc.so_reuseport", 0),
+                # What has come of a stream before anybody reads it waits in this process. Left to itself,
+                # gRPC lets that grow with the speed of the line, to megabytes for each stream.
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
+                # A client that has vanished without a word is noticed, and frees what it held.
+                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],
         )
