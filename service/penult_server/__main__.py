@@ -24,6 +24,8 @@ _USAGE = """usage: penult-server COMMAND [OPTIONS]
 commands:
   serve     run the server in the foreground (serve --help lists every setting)
   keys      make, show and revoke API keys
+  backup    copy all that a server keeps, also while it runs
+  restore   make a data directory of a backup
   doctor    look at devices, weights, disk, ports and settings, and say what to mend
   settings  print the table of settings
   version   print the version
@@ -31,6 +33,8 @@ commands:
 _COMMANDS = {
     "serve": ("app", "serve_command"),
     "settings": ("commands.settings", "settings_command"),
+    "backup": ("commands.backup", "backup_command"),
+    "restore": ("commands.backup", "restore_command"),
     "doctor": ("commands.doctor", "doctor_command"),
     "keys": ("commands.keys", "keys_command"),
 }

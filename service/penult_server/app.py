@@ -22,7 +22,7 @@ from penult_server.core.datasets import Quota
 from penult_server.core.describe_backbones import DescribeBackbones
 from penult_server.core.errors import PenultError
 from penult_server.core.extract import ExtractFeatures
-from penult_server.core.gauges import watch_extraction, watch_jobs, watch_machine
+from penult_server.core.gauges import watch_cache, watch_extraction, watch_jobs, watch_machine
 from penult_server.core.images import ImageLimits
 from penult_server.core.import_backbone import ImportBackbone
 from penult_server.core.job_feed import JobFeed
@@ -161,6 +161,7 @@ async def _serve(
         pool,
         FeatureEngine(ImagePreprocessor(limits, jpeg_decoder), decoders, meter, tracer),
         images_inside,
+        max_stream_bytes=settings.max_inflight_mb << 20,
         default_backbone=settings.default_backbone,
         max_images=settings.max_images,
     )
@@ -203,6 +204,7 @@ async def _serve(
         tracer=tracer,
     )
     watch_extraction(meter, pool, images_inside, upload_inside)
+    watch_cache(meter, models.cache)
     watch_jobs(meter, DatabaseJobs(database, settings.max_job_events))
     watch_machine(meter, settings.data_dir, gpu_memory_use(torch_device))
 

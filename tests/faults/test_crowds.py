@@ -17,8 +17,8 @@ from tests.e2e.conftest import RunningServer, ServerFactory
 CROWD = 1000 if os.environ.get("PENULT_TEST_CROWD") else 120
 """Clients. PENULT_TEST_CROWD=1 takes as many as the server's bound of calls allows."""
 INFLIGHT_MB, QUEUED_IMAGES = 64, 64
-BOUND_MB = 3 * INFLIGHT_MB + CROWD
-"""Growth: messages (as bytes, parsed, and in gRPC's buffers), and a MiB for each client's connection."""
+BOUND_MB = 4 * INFLIGHT_MB + 2 * CROWD
+"""Growth: messages as bytes, parsed, and in gRPC's buffers; and 2 MiB for each client's connection."""
 
 
 def memory_mb(server: RunningServer) -> float:

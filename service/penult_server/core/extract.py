@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from penult_server.core.backbone_pool import BackbonePool
 from penult_server.core.batching import Priority
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.features import BackboneIdentity, FeatureOptions, fingerprint, finish_features
-from penult_server.core.images import ItemError, SourceImage
+from penult_server.core.images import ItemError, SourceImage, size_of
 from penult_server.core.ports import FeatureEngine, LoadedBackbone
 from penult_server.core.preprocess import TestTimeAugmentation
 
@@ -67,10 +68,12 @@ class ExtractFeatures:
         engine: FeatureEngine,
         admission: Admission,
         *,
+        max_stream_bytes: int = sys.maxsize,
         default_backbone: str,
         max_images: int,
     ) -> None:
-        """`max_images`: most images in one message."""
+        """`max_images`: most images in one message; `max_stream_bytes`: of images of all streams inside."""
+        self._stream_bytes = Admission(max_stream_bytes, stream_share=1.0)
         self._pool = pool
         self._engine = engine
         self._admission = admission
@@ -160,11 +163,12 @@ class ExtractFeatures:
             async for images in batches:
                 self._check_count(images)
                 views = len(images) * options.tta.views
-                await self._admission.wait_and_enter(views)
+                size = sum(map(size_of, images))
+                await self._enter(views, size)
                 task = asyncio.create_task(
                     self._compute(loaded, images, options, Priority.BULK, first_index, separate_views)
                 )
-                task.add_done_callback(functools.partial(self._leave, views))
+                task.add_done_callback(functools.partial(self._leave, views, size))
                 first_index += len(images)
                 try:
                     await tasks.put(task)
@@ -178,8 +182,17 @@ class ExtractFeatures:
             raise
         await tasks.put(None)
 
-    def _leave(self, views: int, _: object) -> None:
+    async def _enter(self, views: int, size: int) -> None:
+        await self._admission.wait_and_enter(views)
+        try:
+            await self._stream_bytes.wait_and_enter(size)
+        except BaseException:
+            self._admission.leave(views)
+            raise
+
+    def _leave(self, views: int, size: int, _: object) -> None:
         self._admission.leave(views)
+        self._stream_bytes.leave(size)
 
     async def _compute(
         self,

@@ -57,6 +57,11 @@ class PixelImage:
 SourceImage = EncodedImage | PixelImage
 
 
+def size_of(image: SourceImage) -> int:
+    """Bytes that it holds, before anything is decoded."""
+    return len(image.data) if isinstance(image, EncodedImage) else image.pixels.nbytes
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class ItemError:
     """Why the image at position `index` has no result."""

@@ -20,7 +20,7 @@ from penult_server.core.datasets import (
     check_new,
 )
 from penult_server.core.errors import InvalidArgument
-from penult_server.core.images import EncodedImage, ImageError, ItemError
+from penult_server.core.images import EncodedImage, ImageError, ItemError, size_of
 
 # Messages of one upload inside the server at once. While some are committed the next are decoded, and
 # all that are ready then share one transaction.
@@ -100,7 +100,7 @@ class UploadExamples:
         try:
             async for examples in messages:
                 self._check_count(examples)
-                size = sum(map(_size, examples))
+                size = sum(size_of(example.image) for example in examples)
                 await self._room.wait_and_enter(size)
                 task = asyncio.create_task(
                     self._check(dataset, known.get(first_index), first_index, examples)
@@ -196,8 +196,3 @@ async def _next_group(queue: asyncio.Queue[_Inside | None]) -> list[_Inside]:
 def _candidate(index: int, image: CheckedImage, example: NewExample) -> Candidate:
     # The checked bytes are what is kept: the sent ones need not stay in memory beside them.
     return Candidate(index, image, dataclasses.replace(example, image=EncodedImage(b"", example.image.id)))
-
-
-def _size(example: NewExample) -> int:
-    image = example.image
-    return len(image.data) if isinstance(image, EncodedImage) else image.pixels.nbytes
