@@ -28,7 +28,7 @@ DATA_DIR ?= penult-data
 LISTEN ?= 127.0.0.1:50051
 ARGS ?=
 
-.PHONY: help demo test serve bench lint proto clean \
+.PHONY: help demo test test-faults serve bench lint proto clean \
 	check-stubs check-protos check-breaking check-style check-types check-imports check-tests
 
 help: ## Show this list
@@ -40,6 +40,9 @@ demo: $(VENV)/.demo ## Classify real photos through a server it starts itself; I
 
 test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tests
 	@$(MAKE) check-stubs check-protos check-breaking lint check-tests
+
+test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
+	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults $(ARGS)
 
 serve: $(VENV)/.demo ## Run the server; LISTEN=host:port, DATA_DIR=folder, ARGS="more flags"
 	@exec $(BIN)/penult-server serve --data-dir "$(DATA_DIR)" --listen "$(LISTEN)" $(ARGS)

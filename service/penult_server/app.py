@@ -47,8 +47,8 @@ from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
-from penult_server.parts.indexes import index_parts
 from penult_server.parts.gate import Gate, gate
+from penult_server.parts.indexes import index_parts
 from penult_server.parts.models import model_parts
 from penult_server.settings import Settings
 from penult_server.store.blobs import Blobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import threading
@@ -29,6 +30,9 @@ METHODS = {
     "/penult.v1.BackboneService/ImportBackbone": (True, backbone_pb2.ImportBackboneRequest),
 }
 
+ROUNDS = 720 if os.environ.get("PENULT_TEST_LONG") else 20
+"""Batches of 14 damaged pictures; more than 10,000 pictures in the long form."""
+
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """Flips, cuts, repeats or replaces bytes."""
@@ -55,7 +59,7 @@ def test_damaged_pictures_fail_alone_among_good_ones(
     stub, rng = feature_pb2_grpc.FeatureServiceStub(channel), random.Random(7)
     good = sample_jpegs[3]
     expected: np.ndarray | None = None
-    for _ in range(20):
+    for _ in range(ROUNDS):
         pictures = [good, *(damaged(rng.choice(sample_jpegs), rng) for _ in range(14)), good]
         images = [image_pb2.Image(encoded=picture) for picture in pictures]
         response = stub.Extract(pb.ExtractRequest(images=images), timeout=60)

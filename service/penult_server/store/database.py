@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, create_engine, event
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from penult_server.core.errors import DataLoss, FailedPrecondition, ResourceExhausted
 
@@ -63,17 +63,22 @@ class Database:
             ) from error
         except DatabaseError as error:
             self.close()
-            raise DataLoss(
-                "DATABASE_DAMAGED",
-                f"the server's database cannot be read ({error.orig})",
-                hint="restore the data directory from a backup",
-            ) from error
+            raise _damaged(error) from error
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """One state of everything, whatever is written meanwhile. Keep it short: it holds back the log."""
-        with self._engine.begin() as connection:
-            yield connection
+        """One state of everything, whatever is written meanwhile. Keep it short: it holds back the log.
+
+        Raises:
+            DataLoss: the file is damaged.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            if _means_damage(error):
+                raise _damaged(error) from error
+            raise
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
@@ -81,15 +86,25 @@ class Database:
 
         Raises:
             ResourceExhausted: the disk is full.
+            FailedPrecondition: the disk has become read-only.
+            DataLoss: the file is damaged.
         """
         with self._writing, self._engine.connect() as connection:
             connection = connection.execution_options(**{_IMMEDIATE: True})
             try:
                 with connection.begin():
                     yield connection
-            except OperationalError as error:
+            except DatabaseError as error:
                 if "disk is full" in str(error.orig):
                     raise disk_full() from error
+                if "readonly database" in str(error.orig):
+                    raise FailedPrecondition(
+                        "DISK_READ_ONLY",
+                        "the server's data directory cannot be written any more",
+                        hint="look at the server's disk",
+                    ) from error
+                if _means_damage(error):
+                    raise _damaged(error) from error
                 raise
 
     @staticmethod
@@ -123,6 +138,18 @@ class Database:
         with self.write() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _means_damage(error: DatabaseError) -> bool:
+    return any(words in str(error.orig) for words in ("malformed", "not a database"))
+
+
+def _damaged(error: DatabaseError) -> DataLoss:
+    return DataLoss(
+        "DATABASE_DAMAGED",
+        f"the server's database cannot be read ({error.orig})",
+        hint="restore the data directory from a backup",
+    )
 
 
 def _alembic() -> Config:

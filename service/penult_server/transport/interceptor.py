@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
+import structlog
 
 from penult_server.core.access import AccessControl
 from penult_server.core.call_limits import CallLimits, CallRoom
@@ -21,6 +22,7 @@ from penult_server.transport.call import Call, CallWatch
 from penult_server.transport.malformed import checked, tolerant
 from penult_server.transport.scopes import OPEN_SERVICE, scope_of
 
+log = structlog.get_logger()
 _OPEN_METHODS = f"/{OPEN_SERVICE}/"
 _WORDS = {False: "unary", True: "stream"}
 _END = object()
@@ -91,7 +93,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def handle(request: Any, context: Context) -> Any:
             async with call.around(context):
                 response = await behaviour(self._received(request, call, room), context)
-            timer = asyncio.get_running_loop().call_later(self._stall_seconds, task.cancel)
+            timer = self._cut_off_later(call, task)
             task.add_done_callback(lambda _: timer.cancel())
             return response
 
@@ -105,17 +107,25 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         task: asyncio.Task[Any],
     ) -> Any:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-            loop = asyncio.get_running_loop()
             async with call.around(context):
                 async for response in behaviour(self._received(request, call, room), context):
                     await self._access.check_again(call.key)
-                    timer = loop.call_later(self._stall_seconds, task.cancel)
+                    timer = self._cut_off_later(call, task)
                     try:
                         yield response
                     finally:
                         timer.cancel()
 
         return handle
+
+    def _cut_off_later(self, call: Call, task: asyncio.Task[Any]) -> asyncio.TimerHandle:
+        """Unless the response has been taken by then, and the timer cancelled."""
+
+        def cut_off() -> None:
+            log.warning("client_stalled", request_id=call.request_id, method=call.method)
+            task.cancel()
+
+        return asyncio.get_running_loop().call_later(self._stall_seconds, cut_off)
 
     def _received(self, request: Any, call: Call, room: CallRoom) -> Any:
         """The request, or each of a stream, as the handler wants it."""

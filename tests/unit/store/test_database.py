@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from penult_server.core.errors import DataLoss, FailedPrecondition
 from penult_server.store import acknowledged, dataset_tables
 from penult_server.store.data_dir import exclusive
-from penult_server.store.database import Database, metadata
+from penult_server.store.database import MIGRATIONS, Database, metadata
 
 TABLES = (
     acknowledged.acknowledged,
@@ -105,3 +108,52 @@ def test_a_data_directory_has_one_owner(tmp_path: Path) -> None:
         assert caught.value.reason == "DATA_DIR_IN_USE"
     with exclusive(tmp_path / "data"):
         pass
+
+
+def test_a_damaged_page_is_told_as_data_loss_while_serving(tmp_path: Path) -> None:
+    path = tmp_path / "penult.db"
+    opened = Database(path)
+    with opened.write() as connection:
+        for number in range(2000):
+            acknowledged.remember(connection, f"r{number}", "a write", "x" * 200)
+    opened.close()
+    data = bytearray(path.read_bytes())
+    for page in range(4096 * 40, len(data), 4096):
+        data[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    damaged = Database(path, migrate=False)
+    for transaction in (damaged.read, damaged.write):
+        with pytest.raises(DataLoss) as caught, transaction() as connection:
+            connection.exec_driver_sql("SELECT count(answer_json), max(answer_json) FROM acknowledged").all()
+        assert caught.value.reason == "DATABASE_DAMAGED"
+    damaged.close()
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    with pytest.raises(FailedPrecondition) as caught, exclusive(tmp_path / "file" / "data"):
+        pass
+    assert caught.value.reason == "DATA_DIR_UNUSABLE"
+    assert str(tmp_path) not in caught.value.message
+
+
+@pytest.mark.parametrize("revision", [file.name[1:5] for file in sorted(MIGRATIONS.glob("versions/m0*.py"))])
+def test_what_an_earlier_version_wrote_becomes_what_this_one_reads(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "penult.db"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.exec_driver_sql(
+            "INSERT INTO datasets (name, multi_label, created_ms, revision) VALUES ('kept', 0, 1, 7)"
+        )
+    engine.dispose()
+    opened = Database(path)
+    with opened.read() as connection:
+        assert connection.execute(sa.select(dataset_tables.datasets.c.revision)).scalar_one() == 7
+        difference = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    assert not [change for change in difference if any(table.name in repr(change) for table in TABLES)]
+    opened.close()
