@@ -81,6 +81,8 @@ class Head:
 
     def merged(self) -> Chunk:
         """All of them as one chunk."""
+        if len(self.chunks) == 1:
+            return self.chunks[0]
         whole = Chunk()
         for chunk in self.chunks:
             offset = len(whole.images)

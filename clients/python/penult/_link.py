@@ -20,6 +20,7 @@ class Link:
         self.endpoint = endpoint
         self._lock = threading.Lock()
         self._channel: grpc.Channel | None = None
+        self._stubs: dict[Callable[[grpc.Channel], Any], Any] = {}
         self._closed = False
 
     def stub(self, service: Callable[[grpc.Channel], Any]) -> Any:
@@ -28,7 +29,9 @@ class Link:
             check_open(self._closed)
             if self._channel is None:
                 self._channel = self.endpoint.open()
-            return service(self._channel)
+            if service not in self._stubs:
+                self._stubs[service] = service(self._channel)
+            return self._stubs[service]
 
     def call(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
         """Makes one call and waits for its answer. Raises PenultError."""
@@ -50,6 +53,7 @@ class AsyncLink:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._channel: grpc.aio.Channel | None = None
+        self._stubs: dict[Callable[[grpc.aio.Channel], Any], Any] = {}
         self._closed = False
 
     def stub(self, service: Callable[[grpc.aio.Channel], Any]) -> Any:
@@ -57,7 +61,9 @@ class AsyncLink:
         check_open(self._closed)
         if self._channel is None:
             self._channel = self.endpoint.open_async()
-        return service(self._channel)
+        if service not in self._stubs:
+            self._stubs[service] = service(self._channel)
+        return self._stubs[service]
 
     async def call(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Any:
         """Makes one call and waits for its answer. Raises PenultError."""

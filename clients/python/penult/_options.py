@@ -43,12 +43,7 @@ def feature_options(
     pooling: Pooling | None = None,
 ) -> feature_pb2.FeatureOptions:
     """Checks what can be checked without a server. Raises InvalidArgument."""
-    try:
-        name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
-    if name not in ("float32", "float16"):
-        raise InvalidArgument(f"dtype {name!r} is not float32 or float16", reason="DTYPE_UNKNOWN")
+    name = _dtype_name(dtype)
     if pooling not in _POOLING:
         known = ", ".join(word for word in _POOLING if word)
         raise InvalidArgument(
@@ -71,6 +66,18 @@ def stream_request(options: feature_pb2.FeatureOptions) -> Request:
         return feature_pb2.ExtractStreamRequest(options=options if first else None, images=chunk.images)
 
     return request
+
+
+def _dtype_name(dtype: object) -> str:
+    if dtype in ("float32", "float16"):  # as nearly every call says it: no need to ask numpy
+        return str(dtype)
+    try:
+        name: str = np.dtype(dtype).name  # type: ignore[call-overload]
+    except TypeError:
+        name = str(dtype)
+    if name not in ("float32", "float16"):
+        raise InvalidArgument(f"dtype {name!r} is not float32 or float16", reason="DTYPE_UNKNOWN")
+    return name
 
 
 def check_on_error(on_error: OnError) -> None:

@@ -112,7 +112,7 @@ class _Group:
     def __init__(self, images: Sequence[SourceImage], views: int, dim: int) -> None:
         self.images = images
         self.views = views
-        self.rows = np.full((len(images) * views, dim), np.nan, np.float32)
+        self.rows = np.empty((len(images) * views, dim), np.float32)  # rows that stay empty become NaN below
         self.abandoned = False
         self.trace = current_trace()
         self._errors: dict[int, BaseException] = {}
