@@ -43,6 +43,13 @@ def test_settings_page_ends_with_the_table_of_the_code() -> None:
     assert page.endswith("\n\n" + markdown_table()), "put the output of `penult-server settings` at the end"
 
 
+def test_fine_tuning_page_ends_with_the_table_of_the_code() -> None:
+    from penult_server.engine.finetune.settings import markdown_table
+
+    page = (ROOT / "docs" / "finetuning.md").read_text(encoding="utf-8")
+    assert page.endswith("\n\n" + markdown_table())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_a_heading(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)

@@ -76,6 +76,8 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert any(text.startswith("goes on after step ") for text in said)
 
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "killed")]
+    for result in results:
+        assert result["evidence"].pop("seconds")["train"] > 0
     assert results[0] == results[1]
     for file in ("backbone.safetensors", "head.safetensors"):
         pair = [(tmp_path / name / "model" / file).read_bytes() for name in ("whole", "killed")]

@@ -30,10 +30,12 @@ SMALL_SET = 2000
 class Division:
     """Who trains, who judges: positions in the snapshot's list of examples.
 
-    `targets` holds the class of each example as a position in `labels`, -1 for examples in no part.
+    `targets` holds the class of each example as a position in `labels`, -1 for examples in no part;
+    `ids` its sha256.
     """
 
     labels: tuple[str, ...]
+    ids: tuple[str, ...]
     targets: np.ndarray
     train: np.ndarray
     validation: np.ndarray
@@ -104,6 +106,7 @@ def divide(
         in_training = sorted(set(in_training).difference(validation))
     return Division(
         labels,
+        tuple(example.sha256 for example in examples),
         targets,
         np.array(in_training, np.int64),
         np.array(validation, np.int64),

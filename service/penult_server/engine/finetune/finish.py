@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from penult_server.engine.finetune.averages import Snapshots
 from penult_server.engine.finetune.checkpoint import load_checkpoint
 from penult_server.engine.finetune.curves import read_rows, to_curves
 from penult_server.engine.finetune.evaluate import Score, outputs, score
+from penult_server.engine.finetune.head import trained_head
 from penult_server.engine.finetune.network import Classifier
 from penult_server.engine.finetune.plot import plot_curves
 from penult_server.engine.finetune.preflight import Preflight
 from penult_server.engine.finetune.run import Material, Run
 from penult_server.engine.finetune.settings import FineTuneSettings
 from penult_server.engine.finetune.tensorboard import write_events
+from penult_server.engine.heads.files import save_head
 from penult_server.engine.workers.task import Task
 
 MODEL = "model"
@@ -53,12 +56,13 @@ def finish(
     lineage: Lineage,
     task: Task,
 ) -> Mapping[str, Any]:
-    """Writes the directory `model`: `backbone.safetensors`, `head.safetensors`, `model.json`, and the curves.
+    """Writes the directory `model`: the files of a backbone and of a head, `finetune.json` and the curves.
 
     Returns:
-        What `model.json` holds.
+        `labels`, `multi_label`, `threshold` and `evidence` as those of a head; `finetune` holds how it came
+        to be, as `finetune.json` does.
     """
-    place = task.directory / "training"
+    place, target = task.directory / "training", task.directory / MODEL
     task.progress(0, 1, phase="finish")
     winner = run.winner()
     candidates = {name: _entry(*values) for name, values in run.best.items()}
@@ -73,15 +77,13 @@ def finish(
     findings = diagnose(to_curves(rows, len(division.validation)))
     for finding in findings:
         task.log(f"{finding.symptom.value}: {finding.evidence}. What to change: {finding.advice}.")
-    target = task.directory / MODEL
     target.mkdir(exist_ok=True)
     trunk = {name: t.detach().cpu().contiguous() for name, t in model.trunk.state_dict().items()}
     metadata = {"architecture": lineage.architecture, "licence": lineage.licence}
     save_file(trunk, target / "backbone.safetensors", metadata)
-    head = {"weight": model.head.weight, "bias": model.head.bias}
-    save_file({k: v.detach().cpu().contiguous() for k, v in head.items()}, target / "head.safetensors")
+    trained = trained_head(model, material, division, settings, run, rate, rows)
+    save_head(target, trained)
     described: dict[str, Any] = {
-        "labels": list(division.labels),
         "lineage": dataclasses.asdict(lineage),
         "backbone_weights_sha256": weights_sha256(model.network.trunk),
         "settings": settings.model_dump(mode="json"),
@@ -89,8 +91,7 @@ def finish(
         "variant": winner,
         "candidates": candidates,
         "validation": {**candidates[winner], "count": len(division.validation)},
-        "test": _test(model, material, division, settings),
-        "counts": {"train": len(material.train), "validation": len(division.validation)},
+        "counts": {"train": len(material.train), "test": len(division.test)},
         "steps": run.step,
         "ended": run.ended,
         "skipped_steps": run.bad_steps,
@@ -99,25 +100,25 @@ def finish(
         "diagnosis": [{**dataclasses.asdict(f), "symptom": f.symptom.value} for f in findings],
     }
     text = json.dumps(described, indent=1)
-    _write(target / "model.json", text)
-    _write(target / "curves.jsonl", (place / "curves.jsonl").read_text(encoding="utf-8"))
+    (target / "finetune.json").write_text(text, encoding="utf-8")
+    shutil.copyfile(place / "curves.jsonl", target / "curves.jsonl")
     plot_curves(rows, target / "curves.png", findings)
     write_events(rows, target)
     if settings.keep_averages or settings.keep:
         _keep(place, target, winner, settings)
+    measured = trained.evidence.evaluation
+    task.log(
+        f"{100 * measured.accuracy:.1f} % ({100 * measured.accuracy_low:.1f} to "
+        f"{100 * measured.accuracy_high:.1f}) of {measured.count} images in {trained.evidence.measured_on}"
+    )
     task.progress(1, 1, phase="finish")
-    return dict(json.loads(text))
-
-
-def _test(
-    model: Classifier, material: Material, division: Division, settings: FineTuneSettings
-) -> dict[str, Any] | None:
-    """Accuracy on pictures that neither trained nor chose; None where there are none."""
-    if not len(division.test):
-        return None
-    logits = outputs(model, model, material.train.pictures, division.test, settings.precision)
-    found = score(logits, division.targets[division.test])
-    return {"accuracy": found.accuracy, "loss": found.loss, "count": len(division.test)}
+    return {
+        "labels": list(division.labels),
+        "multi_label": False,
+        "threshold": trained.threshold,
+        "evidence": dataclasses.asdict(trained.evidence),
+        "finetune": json.loads(text),
+    }
 
 
 def _ensemble(model: Classifier, material: Material, settings: FineTuneSettings, place: Path) -> Score | None:
@@ -149,7 +150,3 @@ def _keep(place: Path, target: Path, winner: str, settings: FineTuneSettings) ->
 
 def _entry(accuracy: float, negative_loss: float, epoch: int) -> dict[str, Any]:
     return {"accuracy": accuracy, "loss": -negative_loss, "epoch": epoch}
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")

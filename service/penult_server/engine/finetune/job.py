@@ -28,6 +28,7 @@ from penult_server.engine.finetune.probe import linear_probe
 from penult_server.engine.finetune.randomness import seed_everything
 from penult_server.engine.finetune.run import Material
 from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
+from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import job_kind
 from penult_server.engine.workers.task import Task
 
@@ -49,6 +50,7 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
         What `finish` returns; the model is in the directory `model`.
     """
     settings = parse_settings(parameters["settings"])
+    tune_malloc()
     snapshot, examples = Snapshot.read(task.directory), list(read_examples(task.directory))
     device = torch.device(parameters.get("device", "cpu"))
     built = _backbone(parameters, settings)

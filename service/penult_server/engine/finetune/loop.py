@@ -177,7 +177,7 @@ def finetune(
         if curves is not None:
             values: dict[str, Any] = {
                 "loss": loss, "rate": rate * run.rate_scale * factor, "factor": factor, "gradient_norm": norm,
-                "images_per_second": batch_size / max(now - last_step, 1e-9),
+                "images_per_second": batch_size / max(now - last_step, 1e-9), "seconds": now - last_step,
                 "loading": (loaded - last_step) / max(now - last_step, 1e-9),
             }  # fmt: skip
             curves.step(run.step, {**values, "update_ratio": ratios} if ratios else values)

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from penult_server.core.datasets import Split
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.snapshot import image_file
 from penult_server.engine.backbones.catalog import Catalog
 from penult_server.engine.finetune.job import finetune_job
+from penult_server.engine.heads.files import load_head
 from tests.finetune_lab import QUICK, Ear, picture, stripes, task_in, write_snapshot
 
 
@@ -39,17 +39,21 @@ def test_a_job_ends_with_a_model_and_its_evidence(tmp_path: Path) -> None:
     settings = {"preflight": True, "keep_averages": True, "schedule": "cyclic", "keep": 2, "epochs": 3}
     made, ear = run(tmp_path, settings=settings)
     assert made["labels"] == ["class0", "class1"]
+    assert made["evidence"]["measured_on"] == "test"
+    assert made["evidence"]["evaluation"]["count"] == 4
+    assert made["evidence"]["train_count"] == 10
+    made = made["finetune"]
     assert made["lineage"]["backbone"] == "test_resnet"
     assert (made["lineage"]["dataset"], made["lineage"]["revision"]) == ("shapes", 3)
     assert set(made["candidates"]) == {"plain", "ema", "ensemble"}
     assert made["validation"] == {**made["candidates"][made["variant"]], "count": 4}
-    assert made["test"]["count"] == 4
-    assert made["counts"] == {"train": 10, "validation": 4}
+    assert made["counts"] == {"train": 10, "test": 4}
     assert made["preflight"]["expected_loss"] == pytest.approx(np.log(2))
     folder = tmp_path / "model"
-    assert json.loads((folder / "model.json").read_text()) == made
+    assert json.loads((folder / "finetune.json").read_text()) == made
     names = {file.name for file in folder.iterdir()}
-    assert {"backbone.safetensors", "head.safetensors", "curves.jsonl", "curves.png", "others"} <= names
+    assert {"backbone.safetensors", "head.safetensors", "head.json", "evidence.json"} <= names
+    assert {"curves.jsonl", "curves.png", "others"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert len(list((folder / "others").glob("snapshot-*"))) == 2
     assert len(list((folder / "others").iterdir())) == 3
@@ -62,16 +66,18 @@ def test_the_model_is_a_backbone_that_gives_the_trained_features(tmp_path: Path)
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
     (tmp_path / "model" / "backbone.safetensors").rename(checkpoints / "mine.safetensors")
+    made = made["finetune"]
     built = Catalog(checkpoints, None, allow_download=False).build("mine")
     assert built.weights_sha256 == made["backbone_weights_sha256"]
     assert built.weights_sha256 != made["lineage"]["backbone_weights_sha256"]
     assert (
         built.facts.preprocess == Catalog(None, None, allow_download=False).describe("test_resnet").preprocess
     )
-    head = load_file(tmp_path / "model" / "head.safetensors")
+    head = load_head(tmp_path / "model").head
     with Image.open(image_file(tmp_path, examples[0].sha256)) as one:
         pixels = torch.from_numpy(np.array(one.resize((160, 160)))).unsqueeze(0)
-    assert (built.network(pixels) @ head["weight"].T + head["bias"]).shape == (1, 2)
+    assert head.classes == ("class0", "class1")
+    assert head.probabilities(built.network(pixels).numpy()).sum() == pytest.approx(1)
 
 
 def test_fine_tuning_starts_from_an_earlier_model_by_a_linear_probe(tmp_path: Path) -> None:
@@ -80,8 +86,8 @@ def test_fine_tuning_starts_from_an_earlier_model_by_a_linear_probe(tmp_path: Pa
     write_snapshot(tmp_path / "b", stripes(classes=3, train=2, validation=1))
     given = {"checkpoint_dir": str(tmp_path / "a" / "model")}
     made, ear = run(tmp_path / "b", backbone="backbone", catalog=given, settings={"start": "pretrained"})
-    assert made["lineage"]["backbone"] == "backbone"
-    assert "probe" in made["candidates"]
+    assert made["finetune"]["lineage"]["backbone"] == "backbone"
+    assert "probe" in made["finetune"]["candidates"]
     assert any(line.startswith("linear probe: ") for line in ear.log)
     assert "probe_accuracy" in ear.metrics
 
@@ -99,8 +105,8 @@ def test_bad_images_are_listed_and_left_out(tmp_path: Path) -> None:
     files += [(placeholder(1), "class0", Split.TRAIN), (placeholder(9), "class1", Split.TRAIN)]
     write_snapshot(tmp_path, files)
     made, ear = run(tmp_path)
-    assert made["counts"]["train"] == 14
-    assert "3 unusable images are left out" in made["remedies"]
+    assert made["evidence"]["train_count"] == 14
+    assert "3 unusable images are left out" in made["evidence"]["warnings"]
     assert any("class0-16.png (IMAGE_UNRECOGNISED)" in line for line in ear.log)
     same = next(line for line in ear.log if "same picture with different labels" in line)
     assert "class0-17.png" in same
@@ -118,15 +124,15 @@ def test_too_many_bad_images_stop_it(tmp_path: Path) -> None:
 def test_a_batch_larger_than_the_set_is_the_set_and_it_is_said(tmp_path: Path) -> None:
     write_snapshot(tmp_path, stripes(classes=2, train=3, validation=2))
     made, _ = run(tmp_path, settings={"batch_size": 64})
-    assert made["steps"] == 1
-    assert any("batch_size is 64" in remedy for remedy in made["remedies"])
+    assert made["finetune"]["steps"] == 1
+    assert any("batch_size is 64" in remedy for remedy in made["evidence"]["warnings"])
 
 
 def test_no_validation_images_is_remedied_and_one_class_refused(tmp_path: Path) -> None:
     write_snapshot(tmp_path / "a", [(picture(n % 2, n), "ab"[n % 2], Split.TRAIN) for n in range(16)])
     made, _ = run(tmp_path / "a")
-    assert made["counts"]["validation"] >= 2
-    assert any("no validation images" in remedy for remedy in made["remedies"])
+    assert made["finetune"]["validation"]["count"] >= 2
+    assert any("no validation images" in remedy for remedy in made["evidence"]["warnings"])
     write_snapshot(tmp_path / "b", stripes(classes=1))
     with pytest.raises(FailedPrecondition) as refused:
         run(tmp_path / "b")
@@ -138,7 +144,7 @@ def test_images_that_go_missing_under_way_do_not_end_it(tmp_path: Path) -> None:
     examples = write_snapshot(tmp_path, stripes(classes=2, train=4, validation=1))
     image_file(tmp_path, examples[0].sha256).unlink()
     made, _ = run(tmp_path)
-    assert made["counts"]["train"] == 7
+    assert made["evidence"]["train_count"] == 7
 
 
 def test_random_weights_follow_from_the_seed(tmp_path: Path) -> None:
@@ -146,5 +152,5 @@ def test_random_weights_follow_from_the_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_snapshot(tmp_path / name, stripes(classes=2, train=1, validation=1))
         made, _ = run(tmp_path / name, settings={"seed": seed, "ema": 0, "average_from": 1})
-        shas.append(made["backbone_weights_sha256"])
+        shas.append(made["finetune"]["backbone_weights_sha256"])
     assert shas[0] == shas[1] != shas[2]
