@@ -21,7 +21,7 @@ from pathlib import Path
 
 _SKIPPED = 2
 """First steps, which pay for what later ones find ready."""
-_COMMON = {"lr": 3e-4, "weight_decay": 0.02}
+_RATE, _DECAY = 3e-4, 0.02
 _SMOOTHING, _CLIP, _EMA = 0.1, 1.0, 0.98
 
 
@@ -74,13 +74,13 @@ def penult_side(options: argparse.Namespace) -> dict[str, float]:
     settings = parse_settings(
         {
             "start": "random", "epochs": epochs, "batch_size": options.batch_size, "layer_decay": 1.0,
-            "weight_decay": _COMMON["weight_decay"], "label_smoothing": _SMOOTHING, "clip_norm": _CLIP,
+            "weight_decay": _DECAY, "label_smoothing": _SMOOTHING, "clip_norm": _CLIP,
             "ema": _EMA, "average_from": 1, "batch_norm": "update", "checkpoint_seconds": 1e6,
             "loader_workers": options.workers,
         }
     )  # fmt: skip
     built = Catalog(None, None, allow_download=False).untrained(options.backbone)
-    model = Classifier(built.network, classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = Classifier(built.network, classes).to(memory_format=torch.channels_last)
     prepare(model, settings, len(files))
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "wb") as nowhere:
         place = Path(folder)
@@ -91,7 +91,7 @@ def penult_side(options: argparse.Namespace) -> dict[str, float]:
         train = TrainingSet(pictures, everything, np.array(targets))
         material = Material(train, tuple(map(str, files)), few, few, built.facts.preprocess)
         before = _cpu_seconds()
-        finetune(model, material, settings, _COMMON["lr"], place, Task(place, Channel(nowhere.fileno())))
+        finetune(model, material, settings, _RATE, place, Task(place, Channel(nowhere.fileno())))
         cpu = _cpu_seconds() - before
         rows = [row for row in read_rows(place / "curves.jsonl") if "loss" in row]
     kept = rows[_SKIPPED:]
@@ -106,7 +106,6 @@ def penult_side(options: argparse.Namespace) -> dict[str, float]:
 def timm_side(options: argparse.Namespace) -> dict[str, float]:
     """What timm's train.py does for each batch, with timm's own parts."""
     import timm
-    import torch
     from timm.data import create_dataset, create_loader, resolve_data_config
     from timm.loss import LabelSmoothingCrossEntropy
     from timm.optim import create_optimizer_v2
@@ -122,11 +121,11 @@ def timm_side(options: argparse.Namespace) -> dict[str, float]:
         loader = create_loader(
             create_dataset("", root=folder, is_training=True),
             input_size=config["input_size"], batch_size=options.batch_size, is_training=True, no_aug=False,
-            scale=(0.5, 1.0), hflip=0.5, color_jitter=None, interpolation=config["interpolation"],
+            scale=(0.5, 1.0), hflip=0.5, color_jitter=0.0, interpolation=config["interpolation"],
             mean=config["mean"], std=config["std"], num_workers=options.workers, use_prefetcher=False,
             persistent_workers=options.workers > 0,
         )  # fmt: skip
-        optimizer = create_optimizer_v2(model, "adamw", **_COMMON)
+        optimizer = create_optimizer_v2(model, "adamw", lr=_RATE, weight_decay=_DECAY)
         loss_of, ema, losses = LabelSmoothingCrossEntropy(_SMOOTHING), ModelEmaV3(model, _EMA), AverageMeter()
         spent, waited, steps = 0.0, 0.0, 0
         before, last = _cpu_seconds(), time.monotonic()
@@ -149,7 +148,6 @@ def timm_side(options: argparse.Namespace) -> dict[str, float]:
                 if steps == options.steps:
                     break
         cpu = _cpu_seconds() - before
-        assert torch.isfinite(loss)
         del loader
     return {
         "images_per_second": (steps - _SKIPPED) * options.batch_size / spent,
