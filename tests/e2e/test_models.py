@@ -404,3 +404,45 @@ def test_asyncio_does_the_same(server: Any, colours: str, trained: penult.Model)
             assert await client.models.delete("async@1") == 1
 
     asyncio.run(scenario())
+
+
+def test_a_multi_label_model_names_every_label(client: penult.Client) -> None:
+    client.datasets.create("model-several", multi_label=True)
+    for label in LABELS:
+        several = [[label, "dark" if n % 2 else "bright"] for n in range(12)]
+        pictures = [coloured_png(label, n) for n in range(12)]
+        splits: list[Any] = ["train"] * 9 + ["test"] * 3
+        client.datasets.add("model-several", pictures, several, split=splits)
+    model = client.models.train_head("several", dataset="model-several", head=HEAD).result(SECONDS)
+    assert model.multi_label
+    assert model.labels == ("blue", "bright", "dark", "green", "red")
+    assert model.metrics["mean_average_precision"] > 0.5
+    assert model.evidence is not None
+    assert model.evidence.evaluation.confusion == ()
+    (said,) = client.models.predict("several", coloured_png("red", 2), top_k=5)
+    assert said.labels == tuple(label for label, value in said.top if value >= 0.5)
+    assert dict(said.top)["red"] > dict(said.top)["green"]
+    measured = client.models.evaluate("several", dataset="model-several", timeout=SECONDS)
+    assert measured == model.evidence.evaluation
+    client.models.delete("several")
+    client.datasets.delete("model-several")
+
+
+def test_a_class_with_one_image_is_said_or_refused(client: penult.Client) -> None:
+    fill(client, "model-single", labels=("red", "green"), each=4)
+    client.datasets.add("model-single", coloured_png("blue", 1), "blue", split="train")
+    model = client.models.train_head("single", dataset="model-single", head=HEAD).result(SECONDS)
+    assert model.evidence is not None
+    assert "classes with a single training image: blue" in model.evidence.warnings
+    client.datasets.create("model-singles")
+    client.datasets.add("model-singles", [coloured_png("blue", 1), coloured_png("red", 1)], ["blue", "red"])
+    job = client.models.train_head("singles", dataset="model-singles", head=HEAD)
+    with pytest.raises(penult.JobFailed) as failed:
+        job.result(SECONDS)
+    assert failed.value.reason == "CLASS_TOO_SMALL"
+    assert failed.value.hint
+    with pytest.raises(penult.NotFound):
+        client.models.get("singles")
+    client.models.delete("single")
+    for name in ("model-single", "model-singles"):
+        client.datasets.delete(name)

@@ -86,13 +86,16 @@ class LoadedHeads:
 
     async def classifier(self, reference: ModelReference) -> Classifier:
         """The version that is meant, ready to use. Raises NotFound, DataLoss."""
-        version = await asyncio.to_thread(self._models.resolve, reference)
-        found = await asyncio.to_thread(lambda: list(leaves(version, self._models)))
+        version, found = await asyncio.to_thread(self._resolve, reference)
         groups: dict[tuple[str, str], list[tuple[LoadedHead, float]]] = {}
         for leaf in found:
             key = leaf.lineage.backbone, leaf.lineage.fingerprint
             groups.setdefault(key, []).append((await self._head(leaf.version), leaf.share))
         return Classifier(version, tuple(Part(*key, tuple(heads)) for key, heads in groups.items()))
+
+    def _resolve(self, reference: ModelReference) -> tuple[ModelVersion, list[Leaf]]:
+        version = self._models.resolve(reference)
+        return version, list(leaves(version, self._models))
 
     async def _head(self, version: ModelVersion) -> LoadedHead:
         # By id: the same name and number may be another version once the model was deleted and made again.
