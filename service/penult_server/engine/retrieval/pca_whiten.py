@@ -19,8 +19,8 @@ class PcaWhitenParameters(Parameters):
     """
 
     components: int = Field(0, ge=0, le=65_536)
-    strength: float = Field(1.0, ge=0, le=1)
-    shrinkage: float = Field(0.1, ge=0, le=1)
+    strength: float = Field(0.5, ge=0, le=1)
+    shrinkage: float = Field(0.3, ge=0, le=1)
 
 
 @register

@@ -24,7 +24,7 @@ def nearest(queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_full_whitening_leaves_no_mean_and_no_correlation() -> None:
-    step = PcaWhiten(PcaWhitenParameters.model_validate({"shrinkage": 0}))
+    step = PcaWhiten(PcaWhitenParameters.model_validate({"strength": 1, "shrinkage": 0}))
     fitted = step.fit(VECTORS)
     whitened = (VECTORS - fitted["mean"]) @ fitted["projection"]
     np.testing.assert_allclose(whitened.mean(axis=0), 0, atol=1e-4)
