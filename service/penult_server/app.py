@@ -156,10 +156,11 @@ async def _serve(
         max_pixels=settings.max_image_megapixels * 1_000_000,
         max_frames=settings.max_image_frames,
     )
+    preprocessor = ImagePreprocessor(limits, jpeg_decoder)
     images_inside = Admission(settings.max_queued_images)
     extract = ExtractFeatures(
         pool,
-        FeatureEngine(ImagePreprocessor(limits, jpeg_decoder), decoders, meter, tracer),
+        FeatureEngine(preprocessor, decoders, meter, tracer),
         images_inside,
         max_stream_bytes=settings.max_inflight_mb << 20,
         default_backbone=settings.default_backbone,
@@ -186,7 +187,9 @@ async def _serve(
     runner, jobs = _jobs(settings, database, feed, stages, publish)
     snapshots = DatabaseSnapshots(database, blobs)
     analyze = AnalyzeDataset(jobs, snapshots, limits)
-    models = model_parts(settings, database, extract, describe, jobs, snapshots, torch_device.type)
+    models = model_parts(
+        settings, database, extract, describe, jobs, snapshots, preprocessor, torch_device.type
+    )
     stages |= models.stages
     publish |= models.publish
     server = Server(

@@ -141,6 +141,7 @@ class Settings(BaseSettings):
     )
     max_queued_jobs: int = Field(1000, ge=1, description="Most jobs that wait; past it TOO_MANY_JOBS.")
     keep_jobs: int = Field(1000, ge=0, description="Most ended jobs that are kept; the oldest go first.")
+    keep_exports: int = Field(20, ge=1, description="Files of exported models that are kept, the latest.")
     keep_jobs_days: float = Field(30.0, gt=0, description="Days that an ended job is kept.")
     max_job_events: int = Field(
         10_000, ge=100, description="Most events that are kept of one job; the oldest go first."

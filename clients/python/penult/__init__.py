@@ -53,7 +53,7 @@ from penult.index_types import (
 )
 from penult.job_types import JobError, JobEvent, JobProgress
 from penult.jobs import Job
-from penult.model_types import Lineage, Model, Prediction, PredictionBatch
+from penult.model_types import Lineage, Model, ModelExport, Prediction, PredictionBatch
 from penult.sources import image_files
 from penult.tta import TestTimeAugmentation
 from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
@@ -105,6 +105,7 @@ __all__ = [
     "Lineage",
     "Mistake",
     "Model",
+    "ModelExport",
     "NearDuplicates",
     "NotFound",
     "PenultError",

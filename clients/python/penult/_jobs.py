@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from penult._analysis import dataset_analysis
 from penult._evaluations import evaluation
+from penult._exports import model_export
 from penult._models import model
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
 from penult.job_types import JobError, JobEvent, JobInfo, JobOutput, JobProgress, JobState
@@ -33,6 +34,7 @@ _OUTPUTS: dict[str | None, Callable[[Any], JobOutput]] = {
     "dataset_analysis": dataset_analysis,
     "model_version": model,
     "evaluation": evaluation,
+    "model_export": model_export,
 }
 _LEVELS = {pb.LOG_LEVEL_INFO: "info", pb.LOG_LEVEL_WARNING: "warning", pb.LOG_LEVEL_ERROR: "error"}
 

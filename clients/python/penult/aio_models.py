@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from penult._apredict import AsyncPredicting
 from penult._datasets import new_request_id
+from penult._exports import ExportFile
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
+from penult._status import translated
 from penult.aio_jobs import AsyncJob
 from penult.dataset_types import SplitName
 from penult.evaluation_types import Evaluation
-from penult.model_types import Model
+from penult.model_types import ExportFormat, Model, ModelExport
 from penult.tta import TTA
 from penult.v1 import model_pb2 as pb
 
@@ -76,6 +80,25 @@ class AsyncModels(AsyncPredicting):
         """Makes a version that averages the probabilities of 2 to 16 others, as they are now."""
         request = pb.EnsembleModelsRequest(name=name, models=models, request_id=new_request_id())
         return model((await self._link.call(self._stub.EnsembleModels, request, timeout)).version)
+
+    async def export(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        format: ExportFormat = "onnx",
+        timeout: float | None = None,
+    ) -> Path:
+        """Writes a version into a file that works without the server, and returns the file's path."""
+        request = pb.ExportModelRequest(model=name, format=format, request_id=new_request_id())
+        started = await self._link.call(self._stub.ExportModel, request, None)
+        job: AsyncJob[ModelExport] = AsyncJob.of(self._link, started.job)
+        wanted, endpoint = pb.DownloadExportRequest(job_id=job.id), self._link.endpoint
+        with ExportFile(path, await job.result(timeout)) as file, translated(endpoint.target):
+            call = self._stub.DownloadExport(wanted, timeout=timeout, metadata=endpoint.metadata)
+            async for response in call:
+                file.write(response.chunk)
+        return file.path
 
     async def get(self, name: str, *, timeout: float | None = None) -> Model:
         """One version with its evidence."""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from penult.evaluation_types import Evidence
 from penult.types import ItemError
 
+ExportFormat = Literal["onnx", "checkpoint", "arrays"]
 ModelKind = Literal["head", "ensemble"]
 
 
@@ -40,6 +41,27 @@ class Lineage:
     code_version: str
     parent: str
     job: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelExport:
+    """A version as a file that works without the server.
+
+    Attributes:
+        format: "onnx", "checkpoint" or "arrays".
+        file_name: what to call it, such as "shoes-3.onnx".
+        sha256: of the file, lower-case hex.
+        max_difference: largest difference between a probability from the file and the server's, over some
+            photographs.
+    """
+
+    model: str
+    version: int
+    format: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    max_difference: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

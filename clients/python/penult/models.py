@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from penult._datasets import new_request_id
+from penult._exports import ExportFile
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
 from penult._predict import Predicting
+from penult._status import translated
 from penult.dataset_types import SplitName
 from penult.evaluation_types import Evaluation
 from penult.jobs import Job
-from penult.model_types import Model
+from penult.model_types import ExportFormat, Model, ModelExport
 from penult.tta import TTA
 from penult.v1 import model_pb2 as pb
 
@@ -107,6 +111,40 @@ class Models(Predicting):
         """
         request = pb.EnsembleModelsRequest(name=name, models=models, request_id=new_request_id())
         return model(self._link.call(self._stub.EnsembleModels, request, timeout).version)
+
+    def export(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        format: ExportFormat = "onnx",
+        timeout: float | None = None,
+    ) -> Path:
+        """Writes a version into a file that works without the server, and returns the file's path.
+
+        The server checks that the file answers as it does itself (see `ModelExport.max_difference`).
+
+        Args:
+            name: of the model, maybe with version or alias; no ensemble.
+            path: a file, or a folder that gets a file such as "shoes-3.onnx".
+            format: "onnx" (pictures to probabilities), "checkpoint" (tensors of timm's or torchvision's own
+                model with the head in its last layer; for linear heads with another normalisation than
+                "l2") or "arrays" (the head's numbers and JSON).
+            timeout: seconds to wait for the file, None for as long as it takes.
+
+        Raises:
+            JobFailed: the format cannot hold this model; the hint says what can be done.
+            InvalidArgument: an unknown format, or `path` cannot be written.
+        """
+        request = pb.ExportModelRequest(model=name, format=format, request_id=new_request_id())
+        started = self._link.call(self._stub.ExportModel, request, None)
+        job: Job[ModelExport] = Job.of(self._link, started.job)
+        wanted, endpoint = pb.DownloadExportRequest(job_id=job.id), self._link.endpoint
+        with ExportFile(path, job.result(timeout)) as file, translated(endpoint.target):
+            call = self._stub.DownloadExport(wanted, timeout=timeout, metadata=endpoint.metadata)
+            for response in call:
+                file.write(response.chunk)
+        return file.path
 
     def get(self, name: str, *, timeout: float | None = None) -> Model:
         """One version with its evidence."""

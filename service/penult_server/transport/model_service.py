@@ -10,6 +10,7 @@ from penult.v1 import image_pb2, model_pb2_grpc
 from penult.v1 import model_pb2 as pb
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_model import EvaluateModel
+from penult_server.core.export_model import ExportModel
 from penult_server.core.images import SourceImage
 from penult_server.core.manage_models import ManageModels
 from penult_server.core.models import ModelReference
@@ -32,13 +33,19 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
     """See protos/penult/v1/model.proto."""
 
     def __init__(
-        self, models: ManageModels, train_head: TrainHead, predict: PredictImages, evaluate: EvaluateModel
+        self,
+        models: ManageModels,
+        train_head: TrainHead,
+        predict: PredictImages,
+        evaluate: EvaluateModel,
+        export: ExportModel,
     ) -> None:
         """The use cases."""
         self._models = models
         self._train_head = train_head
         self._predict = predict
         self._evaluate = evaluate
+        self._export = export
 
     async def TrainHead(self, request: pb.TrainHeadRequest, context: Context) -> pb.TrainHeadResponse:
         """Starts the job."""
@@ -138,6 +145,19 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         members = [ModelReference.parse(name, f"models[{n}]") for n, name in enumerate(request.models)]
         version = await self._models.ensemble(request.name, members, request.request_id)
         return pb.EnsembleModelsResponse(version=version_to_wire(version))
+
+    async def ExportModel(self, request: pb.ExportModelRequest, context: Context) -> pb.ExportModelResponse:
+        """Starts the job."""
+        reference = ModelReference.parse(request.model)
+        job = await self._export.start(reference, request.format, request.request_id)
+        return pb.ExportModelResponse(job=job_to_wire(job))
+
+    async def DownloadExport(
+        self, request: pb.DownloadExportRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadExportResponse]:
+        """The file of a job."""
+        async for chunk in self._export.read(request.job_id):
+            yield pb.DownloadExportResponse(chunk=chunk)
 
 
 def _images(images: Iterable[image_pb2.Image]) -> list[SourceImage]:

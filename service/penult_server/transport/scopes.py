@@ -81,6 +81,8 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
         "Predict": Scope.READ,
         "PredictStream": Scope.READ,
         "EvaluateModel": Scope.TRAIN,
+        "ExportModel": Scope.TRAIN,
+        "DownloadExport": Scope.READ,
         "EnsembleModels": Scope.TRAIN,
     },
     "grpc.reflection.v1alpha.ServerReflection": {

@@ -11,6 +11,7 @@ from penult._version import __version__
 from penult.cli.backbones import backbones
 from penult.cli.datasets import datasets
 from penult.cli.evaluate import evaluate
+from penult.cli.export import export
 from penult.cli.extract import extract
 from penult.cli.health import health
 from penult.cli.jobs import jobs
@@ -30,6 +31,7 @@ app.command()(extract)
 app.command()(train)
 app.command()(predict)
 app.command()(evaluate)
+app.command()(export)
 app.add_typer(backbones, name="backbones")
 app.add_typer(datasets, name="datasets")
 app.add_typer(models, name="models")

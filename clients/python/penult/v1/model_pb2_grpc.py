@@ -97,6 +97,16 @@ class ModelServiceStub(object):
                 request_serializer=penult_dot_v1_dot_model__pb2.EnsembleModelsRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_model__pb2.EnsembleModelsResponse.FromString,
                 _registered_method=True)
+        self.ExportModel = channel.unary_unary(
+                '/penult.v1.ModelService/ExportModel',
+                request_serializer=penult_dot_v1_dot_model__pb2.ExportModelRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.ExportModelResponse.FromString,
+                _registered_method=True)
+        self.DownloadExport = channel.unary_stream(
+                '/penult.v1.ModelService/DownloadExport',
+                request_serializer=penult_dot_v1_dot_model__pb2.DownloadExportRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.DownloadExportResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -193,6 +203,21 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportModel(self, request, context):
+        """Starts a job that writes a version into a file and checks that the file answers as the server does.
+        Its result is a ModelExport. FAILED_PRECONDITION for an ensemble.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadExport(self, request, context):
+        """The file of a job of ExportModel, in pieces. The latest files are kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -255,6 +280,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.EnsembleModels,
                     request_deserializer=penult_dot_v1_dot_model__pb2.EnsembleModelsRequest.FromString,
                     response_serializer=penult_dot_v1_dot_model__pb2.EnsembleModelsResponse.SerializeToString,
+            ),
+            'ExportModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportModel,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.ExportModelRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.ExportModelResponse.SerializeToString,
+            ),
+            'DownloadExport': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadExport,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.DownloadExportRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.DownloadExportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -584,6 +619,60 @@ class ModelService(object):
             '/penult.v1.ModelService/EnsembleModels',
             penult_dot_v1_dot_model__pb2.EnsembleModelsRequest.SerializeToString,
             penult_dot_v1_dot_model__pb2.EnsembleModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.ModelService/ExportModel',
+            penult_dot_v1_dot_model__pb2.ExportModelRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.ExportModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penult.v1.ModelService/DownloadExport',
+            penult_dot_v1_dot_model__pb2.DownloadExportRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.DownloadExportResponse.FromString,
             options,
             channel_credentials,
             insecure,

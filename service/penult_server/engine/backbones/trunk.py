@@ -36,6 +36,7 @@ class Trunk(nn.Module, abc.ABC):
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, nn.Identity())
         self.model = model
+        self.classifiers = classifiers
         self._unused = tuple(f"{name}." for name in classifiers) + ignored
         self.eval()
 
