@@ -60,7 +60,7 @@ def test_timm_loads_a_checkpoint_and_arrays_need_nothing(client: penult.Client, 
     path = client.models.export(
         "exported@1", tmp_path / "x.safetensors", format="checkpoint", timeout=SECONDS
     )
-    network = timm.create_model("tf_efficientnet_lite0", num_classes=3, checkpoint_path=str(path))
+    network: Any = timm.create_model("tf_efficientnet_lite0", num_classes=3, checkpoint_path=str(path))
     assert network.get_classifier().weight.abs().sum() > 0
     path = client.models.export("exported@1", tmp_path, format="arrays", timeout=SECONDS)
     with zipfile.ZipFile(path) as archive:
