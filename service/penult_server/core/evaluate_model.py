@@ -71,7 +71,7 @@ class EvaluateModel:
 
     async def stage(self, job: Job, directory: Path, report: Report) -> None:
         """Writes the features that the worker measures on; see core.job_ports.Stage."""
-        examples = of_split(directory, Split(job.parameters["split"]))
+        examples = await asyncio.to_thread(of_split, directory, Split(job.parameters["split"]))
         for head in job.parameters["heads"]:
             table = await self.features.collect(
                 directory, examples, head["backbone"], report, name=head["features"]

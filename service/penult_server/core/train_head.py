@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -97,7 +98,8 @@ class TrainHead:
 
     async def stage(self, job: Job, directory: Path, report: Report) -> None:
         """Writes the features that the worker trains on; see core.job_ports.Stage."""
-        examples = trainable(read_examples(directory)).examples
+        # Off the event loop: there may be a hundred thousand.
+        examples = await asyncio.to_thread(lambda: trainable(read_examples(directory)).examples)
         augment = _augmentation(job.parameters["augment"])
         await self._features.collect(directory, examples, job.parameters["backbone"], report, augment=augment)
 
