@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks import heads
 from benchmarks.pictures import load_pictures, small_picture
 from benchmarks.report import show
 from benchmarks.suite import measure
@@ -23,6 +24,15 @@ def main() -> int:
     """Entry point. The exit status says whether it ran, not whether the goals are met."""
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else _FILE_WIDTH)
+    if options.only != "heads":
+        _serving(options, console)
+    if options.only != "serving":
+        console.print("\ntraining heads")
+        heads.measure(options, console)
+    return 0
+
+
+def _serving(options: argparse.Namespace, console: Console) -> None:
     folder = options.images or (_SHARED_PICTURES if _SHARED_PICTURES.is_dir() else None)
     pictures = load_pictures(folder, 64 if options.quick else options.count)
     results = measure(
@@ -39,11 +49,11 @@ def main() -> int:
     file = options.out / "bench.json"
     file.write_text(json.dumps(results.as_json(), indent=2) + "\n")
     console.print(f"every round: {file}")
-    return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=main.__doc__)
+    parser.add_argument("--only", choices=("serving", "heads"), help="one part; default: both")
     parser.add_argument("--images", type=Path, help="folder of JPEG files; default: cuts of two photographs")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="default: %(default)s")
     parser.add_argument(
@@ -52,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=256, help="pictures a pass; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
     parser.add_argument("--quick", action="store_true", help="64 pictures and 2 rounds: does it run at all")
+    heads.add_options(parser)
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="default: %(default)s")
     return parser.parse_args()
 

@@ -50,6 +50,13 @@ def test_fine_tuning_page_ends_with_the_table_of_the_code() -> None:
     assert page.endswith("\n\n" + markdown_table())
 
 
+def test_heads_page_has_the_table_of_the_code() -> None:
+    from penult_server.engine.heads.registry import markdown_table
+
+    page = (ROOT / "docs" / "heads.md").read_text(encoding="utf-8")
+    assert "\n\n" + markdown_table() + "\n" in page, "put in what heads.registry.markdown_table() gives"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_a_heading(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)

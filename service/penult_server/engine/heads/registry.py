@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -51,3 +52,17 @@ def parse(name: str, parameters: Mapping[str, Any]) -> HeadParameters:
 def validate(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters as complete JSON, for the time of submitting. Raises InvalidArgument as `parse` does."""
     return parse(name, parameters).model_dump(mode="json")
+
+
+def markdown_table() -> str:
+    """The table of docs/heads.md: every parameter, and which heads take it."""
+    takers: dict[tuple[str, str, str], list[str]] = {}
+    for name in head_kinds():
+        for parameter, field in _kinds[name].Parameters.model_fields.items():
+            key = (parameter, json.dumps(field.default), field.description or "")
+            takers.setdefault(key, []).append(name)
+    rows = ["| parameter | default | heads | meaning |", "| --- | --- | --- | --- |"]
+    for (parameter, default, meaning), heads in sorted(takers.items(), key=lambda item: -len(item[1])):
+        whose = "all" if len(heads) == len(_kinds) else ", ".join(f"`{each}`" for each in heads)
+        rows.append(f"| `{parameter}` | `{default}` | {whose} | {meaning} |")
+    return "\n".join(rows) + "\n"

@@ -29,7 +29,7 @@ from penult_server.engine.heads.registry import find, parse
 from penult_server.engine.heads.reject import reject_threshold
 from penult_server.engine.heads.search import Found, Report, Search
 from penult_server.engine.heads.selection import Part, select
-from penult_server.engine.heads.threads import limited
+from penult_server.engine.heads.threads import limited, worthwhile
 
 CROSS_VALIDATION = "cross-validation"
 
@@ -63,7 +63,7 @@ def train_head(
         head: a name of registry.head_kinds().
         parameters: as JSON; see registry.validate.
         report: hears of progress.
-        threads: of linear algebra; None takes what the libraries take.
+        threads: of linear algebra; None takes what the libraries take. Small problems take one.
         device: "cpu" or "cuda", for the heads with an iterative solver.
 
     Raises:
@@ -71,8 +71,10 @@ def train_head(
         FailedPrecondition: NO_EXAMPLES, NO_LABELS, NO_TRAINING_EXAMPLES, ONE_CLASS, CLASS_TOO_SMALL,
             FEATURES_NOT_FINITE.
     """
-    with limited(threads):
-        return _Training(data, head, parse(head, parameters), report, device).run()
+    chosen = parse(head, parameters)
+    images, views, dim = data.features.shape if data.features.ndim == 3 else (0, 0, 0)
+    with limited(worthwhile(threads, images * views, dim, len(data.classes))):
+        return _Training(data, head, chosen, report, device).run()
 
 
 class _Training:
