@@ -100,7 +100,7 @@ def accuracy_at(
     kind: str, c: float, x: np.ndarray, y: np.ndarray, test: tuple[np.ndarray, np.ndarray]
 ) -> float:
     """Of scikit-learn's own classifier at this C: what its search would be worth if it chose the same."""
-    model = LogisticRegression(C=c, max_iter=1000) if kind == "logistic_regression" else LinearSVC(C=c)
+    model = LogisticRegression(C=c, max_iter=100) if kind == "logistic_regression" else LinearSVC(C=c)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(model.fit(x, y).score(*test))

@@ -19,7 +19,7 @@ Point = Mapping[str, float]
 """Hyperparameters by name, such as {"C": 0.1}; empty where a head has none."""
 
 SEARCH_TOLERANCE = 1e-3
-FINAL_TOLERANCE = 1e-5
+FINAL_TOLERANCE = 2e-6
 """How far from its optimum an iterative fit may stop; see linear_solver.py."""
 
 

@@ -21,6 +21,9 @@ _HISTORY = 12
 _FALLEN, _RISEN = 0.9, 0.4
 """A step is taken where the slope has risen to 0.9 times what it was at most, or past 0 to 0.4 at most."""
 _TRIES = 6
+_ARMIJO = 1e-4
+_LEAST_CURVATURE = 0.1
+"""Of a class, as a share of that at zero: where a loss is saturated its curvature says nothing."""
 _STALLS, _PROGRESS = 3, 0.03
 """After so many steps in a row that each gained less than this share of the tolerance, a run ends."""
 _TINY = 1e-12
@@ -76,11 +79,14 @@ def minimise(
     state = _State(start.clone(), z @ start.T, objective.loss.at(z @ start.T))
     history: collections.deque[tuple[torch.Tensor, ...]] = collections.deque(maxlen=_HISTORY)
     gradient = _gradient(objective, state)
-    least = floor * _value(objective, _State(start * 0, state.scores, objective.loss.at(state.scores * 0)))
+    nothing = objective.loss.at(state.scores * 0)
+    least = floor * _value(objective, _State(start * 0, state.scores, nothing))
+    usual = _LEAST_CURVATURE * nothing[2]
     last = float("inf")
     stalls = 0
     for _ in range(most):
-        scale = state.found[2][:, None] * spread + strength * objective.penalised + _TINY
+        bent = torch.maximum(state.found[2], usual)[:, None]
+        scale = bent * spread + strength * objective.penalised + _TINY
         direction = -_two_loops(objective, gradient, 1 / scale, history)
         slope = objective.dot(gradient, direction)
         value = _value(objective, state)
@@ -137,6 +143,7 @@ def _line_search(
     rises, so that the secant of two slopes finds its root; an end that stays is discounted (Illinois).
     """
     moved = objective.z @ direction.T
+    before = state.found[0].reshape(slope.shape)
     penalised = direction * objective.penalised
     bend = objective.strength * objective.dot(penalised, direction)
     tilt = objective.strength * objective.dot(penalised, state.w)
@@ -149,7 +156,10 @@ def _line_search(
         scores = torch.addcmul(state.scores, moved, step.T.float())  # (1, 1) or (1, classes)
         found = objective.loss.at(scores)
         now = objective.along(found[1], moved) + tilt + step * bend
-        flat = (now >= _FALLEN * slope) & (now <= -_RISEN * slope) | ((step * now).abs() <= enough)
+        change = found[0].reshape(slope.shape) - before + step * (tilt + step * bend / 2)
+        lower = change <= _ARMIJO * step * slope
+        flat = lower & (now >= _FALLEN * slope) & (now <= -_RISEN * slope)
+        flat |= (change <= 0) & ((step * now).abs() <= enough)
         if bool(flat.all()) or attempt == _TRIES:
             break
         rising = now > 0

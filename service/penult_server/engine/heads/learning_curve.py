@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from penult_server.core.evidence import LearningPoint, wilson_interval
-from penult_server.engine.heads.base import FINAL_TOLERANCE, Fit, Point, Problem, Solver
+from penult_server.engine.heads.base import SEARCH_TOLERANCE, Fit, Point, Problem, Solver
 from penult_server.engine.heads.calibrate import Calibration
 from penult_server.engine.heads.folds import nested_subsets
 
@@ -41,7 +41,7 @@ def learning_curve(
     points = []
     for part in nested_subsets(problem.targets[images], sizes, problem.seed):
         if len(part) >= problem.classes:
-            fit = solver.subset(images[part]).fit(point, FINAL_TOLERANCE)
+            fit = solver.subset(images[part]).fit(point, SEARCH_TOLERANCE)
             right = int(_right(calibration(scores_of(fit)), targets).sum())
             points.append(
                 LearningPoint(len(part), right / len(targets), *wilson_interval(right, len(targets)))
