@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
-from penult_server.core.errors import FailedPrecondition
-from penult_server.core.finetune import KIND, Division, contradictions, divide
-from penult_server.core.images import ImageLimits
-from penult_server.core.snapshot import Snapshot, SnapshotExample, image_file, read_examples
-from penult_server.engine.backbones.catalog import BuiltBackbone, Catalog
-from penult_server.engine.finetune.checkpoint import load_checkpoint, save_checkpoint
-from penult_server.engine.finetune.data import TrainingSet
-from penult_server.engine.finetune.evaluate import Score
+from penult_server.core.finetune import KIND
 from penult_server.engine.finetune.finish import Lineage, finish
 from penult_server.engine.finetune.loop import finetune
-from penult_server.engine.finetune.network import Classifier, prepare
-from penult_server.engine.finetune.pictures import Look, Pictures
-from penult_server.engine.finetune.preflight import Preflight, preflight
-from penult_server.engine.finetune.probe import linear_probe
-from penult_server.engine.finetune.randomness import seed_everything
-from penult_server.engine.finetune.run import Material
-from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
+from penult_server.engine.finetune.parallel import train_in_processes
+from penult_server.engine.finetune.prepared import prepare_job
 from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import job_kind
 from penult_server.engine.workers.task import Task
-
-MOST_UNUSABLE = 0.2
-"""Share of the labelled images that may be unusable; past it the data wants looking at, not training on."""
-_LISTED = 20
-_MIB = 1 << 20
-_FEWEST_WATCHED = 256
 
 
 @job_kind(KIND, resumable=True)
@@ -49,186 +27,24 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
     Returns:
         What `finish` returns; the model is in the directory `model`.
     """
-    settings = parse_settings(parameters["settings"])
     tune_malloc()
-    snapshot, examples = Snapshot.read(task.directory), list(read_examples(task.directory))
-    device = torch.device(parameters.get("device", "cpu"))
-    built = _backbone(parameters, settings)
-
-    files = [image_file(task.directory, example.sha256) for example in examples]
-    pictures = Pictures(files, built.facts.preprocess, ImageLimits(**parameters.get("limits", {})))
-    looks = pictures.examine(
-        task.directory,
-        settings.cache_mb * _MIB,
-        lambda done: task.progress(done, len(files), unit="images", phase="decode"),
-    )
-    unusable = find_unusable(examples, looks, task)
-    division = divide(
-        snapshot, examples, unusable, validation_share=settings.validation_share, seed=settings.seed
-    )
-    material = _material(pictures, examples, division, built)
-    remedies = [*division.remedies, *(f"{len(unusable)} unusable images are left out" for _ in unusable[:1])]
-    if len(material.train) < settings.batch_size:
-        remedies.append(
-            f"batch_size is {settings.batch_size}, and there are {len(material.train)} training images: "
-            "each batch is all of them"
-        )
-    _say_shape(division, material, task)
-
-    place = task.directory / "training"
-    place.mkdir(exist_ok=True)
-    seed_everything(settings.seed)
-    model = Classifier(built.network, len(division.labels), settings.dropout)
-    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    remedies += prepare(model, settings, len(material.train))
-    for remedy in remedies:
+    job = prepare_job(task, parameters, torch.device(parameters.get("device", "cpu")))
+    for remedy in job.remedies:
         task.log(remedy, "warning")
-    probe = _probe(model, material, settings, place, task)
-    checks = _preflight(model, material, settings, place, task)
-    rate = _rate(settings, checks, task)
-    start = {"probe": (probe.accuracy, probe.negative_loss, 0)} if probe is not None else {}
-    run = finetune(model, material, settings, rate, place, task, start=start)
-    run.remedies[:0] = remedies
+    if job.settings.processes > 1:
+        train_in_processes(task, parameters, job.settings.processes)
+    # Where several processes have trained, this finds their last checkpoint and nothing left to do.
+    run = finetune(job.model, job.material, job.settings, job.rate, job.place, task, start=job.start)
+    run.remedies[:0] = job.remedies
+    facts = job.built.facts
     lineage = Lineage(
-        backbone=built.facts.name,
-        backbone_weights_sha256=built.weights_sha256,
-        architecture=built.architecture_key,
-        licence=built.facts.licence,
-        dataset=snapshot.dataset,
-        revision=snapshot.revision,
+        backbone=facts.name,
+        backbone_weights_sha256=job.built.weights_sha256,
+        architecture=job.built.architecture_key,
+        licence=facts.licence,
+        dataset=job.snapshot.dataset,
+        revision=job.snapshot.revision,
     )
-    return finish(model, material, division, settings, run, rate, checks, lineage, task)
-
-
-def find_unusable(examples: Sequence[SnapshotExample], looks: Sequence[Look], task: Task) -> list[int]:
-    """Lists images that cannot be decoded or are the same under different labels.
-
-    Raises:
-        FailedPrecondition: TOO_MANY_UNUSABLE.
-    """
-    broken = [n for n, look in enumerate(looks) if look.reason]
-    groups = contradictions([look.digest for look in looks], [example.labels for example in examples])
-    if broken:
-        named = ", ".join(f"{name_of(examples[n])} ({looks[n].reason})" for n in broken[:_LISTED])
-        task.log(f"{len(broken)} images cannot be decoded: {named}{_more(broken)}", "warning")
-    for group in groups[:_LISTED]:
-        labels = ", ".join(sorted({"+".join(examples[n].labels) for n in group}))
-        named = ", ".join(name_of(examples[n]) for n in group[:_LISTED])
-        task.log(
-            f"{len(group)} images are the same picture with different labels ({labels}): "
-            f"{named}{_more(group)}",
-            "warning",
-        )
-    unusable = sorted({*broken, *(n for group in groups for n in group)})
-    labelled = sum(bool(example.labels) for example in examples)
-    spoilt = sum(bool(examples[n].labels) for n in unusable)
-    if spoilt > MOST_UNUSABLE * labelled:
-        raise FailedPrecondition(
-            "TOO_MANY_UNUSABLE",
-            f"{spoilt} of {labelled} labelled images cannot be decoded, or are the same picture with "
-            "different labels",
-            hint="the job's log lists them: replace or relabel them",
-        )
-    return unusable
-
-
-def name_of(example: SnapshotExample) -> str:
-    """What people know an example by."""
-    return example.id or example.sha256[:12]
-
-
-def _more(listed: Sequence[object]) -> str:
-    return f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
-
-
-def _backbone(parameters: Mapping[str, Any], settings: FineTuneSettings) -> BuiltBackbone:
-    given = parameters["catalog"]
-    catalog = Catalog(
-        Path(given["checkpoint_dir"]) if given.get("checkpoint_dir") else None,
-        Path(given["imported_dir"]) if given.get("imported_dir") else None,
-        allow_download=bool(given.get("allow_download", False)),
+    return finish(
+        job.model, job.material, job.division, job.settings, run, job.rate, job.checks, lineage, task
     )
-    if settings.start == "random":
-        seed_everything(settings.seed)
-        return catalog.untrained(parameters["backbone"])
-    return catalog.build(parameters["backbone"])
-
-
-def _material(
-    pictures: Pictures, examples: Sequence[SnapshotExample], division: Division, built: BuiltBackbone
-) -> Material:
-    train = TrainingSet(pictures, division.train, division.targets[division.train])
-    # As many as judge, so that looking at the training images costs no more than judging.
-    watched = np.random.default_rng(0).permutation(division.train)
-    watched = watched[: max(len(division.validation), _FEWEST_WATCHED)]
-    return Material(
-        train=train,
-        names=tuple(name_of(examples[n]) for n in division.train),
-        validation=(division.validation, division.targets[division.validation]),
-        watched=(watched, division.targets[watched]),
-        preprocess=built.facts.preprocess,
-    )
-
-
-def _say_shape(division: Division, material: Material, task: Task) -> None:
-    kept = "decoded pictures are cached" if material.train.pictures.cached else (
-        "decoded pictures do not fit: they are decoded again in every epoch"
-    )  # fmt: skip
-    task.log(
-        f"{len(division.labels)} classes; {len(material.train)} images train, "
-        f"{len(division.validation)} judge, {len(division.test)} are for the test; {kept}"
-    )
-
-
-def _probe(
-    model: Classifier, material: Material, settings: FineTuneSettings, place: Path, task: Task
-) -> Score | None:
-    """Starts the head from a linear probe, that of an earlier run if there is one."""
-    if not settings.linear_probe or settings.start == "random":
-        return None
-    file = place / "head.safetensors"
-    if saved := load_checkpoint(file):
-        model.head.load_state_dict(saved["head"])
-        return Score(*saved["score"])
-    total = len(material.train) + len(material.validation[0])
-    found = linear_probe(
-        model, material, lambda done: task.progress(done, total, unit="images", phase="linear probe")
-    )
-    state = {"head": model.head.state_dict(), "score": [found.accuracy, found.negative_loss]}
-    save_checkpoint(file, state)
-    task.metrics({"probe_accuracy": found.accuracy, "probe_validation_loss": found.loss})
-    task.log(f"linear probe: {100 * found.accuracy:.1f} % of the validation images")
-    return found
-
-
-def _preflight(
-    model: Classifier, material: Material, settings: FineTuneSettings, place: Path, task: Task
-) -> Preflight | None:
-    """The checks, unless an earlier run has made them."""
-    if not settings.preflight and settings.learning_rate != "proposed":
-        return None
-    file = place / "preflight.json"
-    if file.exists():
-        return Preflight(**json.loads(file.read_bytes()))
-    checks = preflight(model, material, settings, task)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(dataclasses.asdict(checks)), encoding="utf-8")
-    part.rename(file)
-    return checks
-
-
-def _rate(settings: FineTuneSettings, checks: Preflight | None, task: Task) -> float:
-    proposed = checks.proposed_rate if checks is not None else None
-    if settings.learning_rate == "proposed":
-        assert proposed is not None
-        rate = proposed
-    elif settings.learning_rate == "default":
-        rate = settings.usual_rate()
-    else:
-        rate = settings.learning_rate
-    task.log(f"peak learning rate {rate:.2e}")
-    if proposed is not None and rate > 10 * proposed:
-        task.log(
-            f"that is {rate / proposed:.0f} times what the range test proposes ({proposed:.1e})", "warning"
-        )
-    return rate

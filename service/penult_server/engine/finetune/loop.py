@@ -187,7 +187,7 @@ def finetune(
         last_step = now
 
         if run.bad_in_a_row >= MAX_BAD_STEPS:
-            if run.step < each:
+            if run.step <= each or (world.leads and not run.best):
                 raise diverged(rate)
             run.ended = (
                 f"{MAX_BAD_STEPS} steps in a row had no finite loss; the best weights before them are kept"
@@ -221,6 +221,8 @@ def finetune(
                 place,
                 task,
             )
+        if not run.best:  # every epoch had a validation loss that was not finite
+            raise diverged(rate)
         checkpoint()
         curves.close()
     world.wait()

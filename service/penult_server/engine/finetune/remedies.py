@@ -71,7 +71,7 @@ def diverged(rate: float) -> FailedPrecondition:
     """The refusal to go on where nothing was learnt yet."""
     return FailedPrecondition(
         "TRAINING_DIVERGED",
-        f"training diverged at once: {MAX_BAD_STEPS} steps without a finite loss at a rate of {rate:g}",
+        f"training diverged at once: no finite loss to go on from, at a learning rate of {rate:g}",
         hint="a learning rate 10 times lower, or learning_rate='proposed'",
     )
 

@@ -158,6 +158,12 @@ class FineTuneSettings(BaseModel):
         le=64,
         description="Processes that augment pictures; -1: half of the cores, at most 4.",
     )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that share each batch, on as many GPUs or on the cores of the CPU.",
+    )
     cache_mb: int = Field(
         default=8192, ge=0, description="MiB of disk for decoded pictures; else they are decoded each time."
     )
@@ -191,6 +197,14 @@ def parse_settings(values: Mapping[str, Any]) -> FineTuneSettings:
             "BAD_SETTING", "mixup and cutmix mix pairs: the batch must be even", field="batch_size",
             hint=f"batch_size={settings.batch_size + settings.batch_size % 2}",
         )  # fmt: skip
+    pairs = 2 if settings.mixup or settings.cutmix else 1
+    if settings.processes > 1 and settings.batch_size % (settings.processes * pairs):
+        raise InvalidArgument(
+            "BAD_SETTING",
+            f"{settings.processes} processes cannot share {settings.batch_size} images evenly",
+            field="batch_size",
+            hint=f"a multiple of {settings.processes * pairs}",
+        )
     check_optimizer(settings.optimizer, settings.optimizer_options)
     settings.make_schedule()
     return settings

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
 from torch import nn
+
+_PATIENCE = datetime.timedelta(hours=6)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,5 +66,6 @@ def join(device: torch.device) -> World:
     """The world that torchrun's environment describes: NCCL between GPUs, gloo between CPUs."""
     if "WORLD_SIZE" not in os.environ:
         return ALONE
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # The others wait while the leading process judges, which may take long.
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     return World(dist.get_rank(), dist.get_world_size())

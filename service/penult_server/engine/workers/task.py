@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from penult_server.core.job_ports import Saved
+from penult_server.core.job_ports import Saved, WorkerMessage
 from penult_server.core.jobs import LogLevel, LogLine, Metrics, Progress
 from penult_server.engine.workers.messages import Channel
 
@@ -37,6 +37,10 @@ class Task:
     def log(self, text: str, level: LogLevel = "info") -> None:
         """Adds a line for people."""
         self._channel.send(LogLine(level, text))
+
+    def relay(self, message: WorkerMessage) -> None:
+        """Passes on what a process of this job says."""
+        self._channel.send(message)
 
     def saved(self) -> None:
         """Says that the directory now durably holds work from which another run will go on."""
