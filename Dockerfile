@@ -1,6 +1,6 @@
 # The Penult server. docs/docker.md says how to build and run it.
 
-FROM python:3.12-slim AS dependencies
+FROM python:3.12-slim-bookworm AS dependencies
 # What is installed of pyproject.toml's optional dependencies, separated by commas.
 ARG EXTRAS=server,bundled
 # One more package index: one with CPU builds of PyTorch makes an image without CUDA.
@@ -25,7 +25,10 @@ COPY service/ service/
 RUN pip --python /opt/penult install --no-deps --root /package .
 
 
-FROM python:3.12-slim
+FROM python:3.12-slim-bookworm
+LABEL org.opencontainers.image.title="penult" \
+      org.opencontainers.image.description="Transfer learning as a service: image features, heads and search over gRPC" \
+      org.opencontainers.image.licenses="Apache-2.0"
 # A fixed number, so that a host can give a mounted directory to it; it owns nothing but /data.
 RUN groupadd --system --gid 10001 penult \
     && useradd --system --uid 10001 --gid penult --home-dir /data --no-create-home --shell /usr/sbin/nologin penult \

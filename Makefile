@@ -28,7 +28,7 @@ DATA_DIR ?= penult-data
 LISTEN ?= 127.0.0.1:50051
 ARGS ?=
 
-.PHONY: help demo test test-faults serve bench lint proto clean \
+.PHONY: help demo test test-faults image-test serve bench lint proto clean \
 	check-stubs check-protos check-breaking check-style check-types check-imports check-tests
 
 help: ## Show this list
@@ -43,6 +43,9 @@ test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tes
 
 test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
 	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults $(ARGS)
+
+image-test: ## Build the image and run it without a Docker engine (Debian, root); FULL=1 for all of it
+	@deploy/image-test.sh
 
 serve: $(VENV)/.demo ## Run the server; LISTEN=host:port, DATA_DIR=folder, ARGS="more flags"
 	@exec $(BIN)/penult-server serve --data-dir "$(DATA_DIR)" --listen "$(LISTEN)" $(ARGS)

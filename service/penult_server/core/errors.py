@@ -88,5 +88,9 @@ class DataLoss(PenultError):
     """Stored bytes are damaged: a checksum or a format does not hold."""
 
 
+class Unimplemented(PenultError):
+    """This version of the server does not have it."""
+
+
 class Internal(PenultError):
     """A fault of the server itself. The log has the details under the request id."""
