@@ -42,7 +42,7 @@ from penult_server.engine.images import nvjpeg
 from penult_server.engine.images.nvjpeg import NvjpegDecoder
 from penult_server.engine.images.preprocessor import ImagePreprocessor
 from penult_server.engine.loader import Loader, pick_device
-from penult_server.engine.machine import cores, gpu_memory_use
+from penult_server.engine.machine import allow_open_files, cores, gpu_memory_use
 from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
@@ -90,6 +90,7 @@ def serve_command(arguments: list[str]) -> int:
             sys.stderr.write(f"penult-server: {name}: {problem['msg']}{got}\n")
         return 2
     configure_logs(settings.log_level, settings.log_format)
+    allow_open_files()
     if settings.tune_malloc:
         tune_malloc()
     torch.set_num_threads(settings.compute_threads or cores())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+_OPEN_FILES = 65_536
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -37,6 +39,19 @@ def gpu_memory_use(device: torch.device) -> Callable[[], dict[str, float]] | Non
         "reserved": torch.cuda.memory_reserved(device),
         "total": installed,
     }
+
+
+def allow_open_files(most: int = _OPEN_FILES) -> int:
+    """Takes as many open files as the system allows this process, up to `most`; says how many.
+
+    The usual soft limit of 1024 is less than a thousand clients need.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(hard, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
+    return soft
 
 
 def _numbers(path: Path, count: int) -> list[float]:
