@@ -70,7 +70,7 @@ container=$(build from --pull-never penult:test)
 inside() { build run --isolation chroot --network host "$container" -- "$@"; }
 must "user inside" 10001 "$(inside id -u)"
 must version "penult-server $(sed -n 's/^__version__ = "\(.*\)"/\1/p' clients/python/penult/_version.py)" "$(inside penult-server version)"
-must "files that the user may change" /data "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /run \) -prune -o -writable ! -type l -print)"
+must "files that the user may change" /data "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /run \) -prune -o -writable ! -type l -print 2> /dev/null || true)"
 must "wheels and caches left" "" "$(inside find /opt/penult /data /tmp /var/tmp /var/cache/pip /src \( -name '*.whl' -o -path '*/.cache/*' \) -print 2> /dev/null || true)"
 
 if [ -n "${FULL:-}" ]; then
