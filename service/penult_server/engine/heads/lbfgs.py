@@ -5,7 +5,7 @@ takes two of them, however many steps its line search tries. The first Hessian o
 diagonal: curvature of the loss times the spread of each column, plus the penalty. It is nearly exact in
 principal axes (basis.py).
 
-Runs on whatever device its tensors are on. Sums of losses are float64, all else float32.
+Runs on whatever device its tensors are on. Losses are added up in float64, all else is float32.
 """
 
 from __future__ import annotations
@@ -47,13 +47,15 @@ class Objective:
 
     def dot(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Of two weights, float64 (1, 1), or (classes, 1) where each class is a problem of its own."""
-        products = (a * b).sum(dim=1, keepdim=True, dtype=torch.float64)
-        return products.sum(dim=0, keepdim=True) if self.loss.joint else products
+        if self.loss.joint:
+            return torch.dot(a.flatten(), b.flatten()).double().reshape(1, 1)
+        return torch.linalg.vecdot(a, b, dim=1).double()[:, None]
 
     def along(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """Of two (N, classes), shaped as `dot`."""
-        products = (a * b).sum(dim=0, dtype=torch.float64)[:, None]
-        return products.sum(dim=0, keepdim=True) if self.loss.joint else products
+        if self.loss.joint:
+            return torch.dot(a.flatten(), b.flatten()).double().reshape(1, 1)
+        return torch.linalg.vecdot(a, b, dim=0).double()[:, None]
 
 
 @dataclasses.dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -76,19 +76,33 @@ class Path:
     def __init__(self, problem: Problem, loss: LossName, columns: Callable[[Point], Columns]) -> None:
         """`columns` gives those for a point, the same object for points that differ in C only."""
         self._problem, self._loss, self._columns = problem, loss, columns
+        self._parts: list[PathSubset] = []
 
     def subset(self, images: np.ndarray) -> PathSubset:
-        """See base.Solver."""
-        return PathSubset(self._problem, self._loss, self._columns, images)
+        """See base.Solver.
+
+        That of all images may start from what its parts have found. No part does: it would know something
+        of the images that it is to be measured on.
+        """
+        if len(images) == self._problem.images:
+            return PathSubset(self._problem, self._loss, self._columns, images, self._parts)
+        self._parts.append(PathSubset(self._problem, self._loss, self._columns, images))
+        return self._parts[-1]
 
 
 class PathSubset:
     """Implements base.Subset."""
 
     def __init__(
-        self, problem: Problem, loss: LossName, columns: Callable[[Point], Columns], images: np.ndarray
+        self,
+        problem: Problem,
+        loss: LossName,
+        columns: Callable[[Point], Columns],
+        images: np.ndarray,
+        parts: Sequence[PathSubset] = (),
     ) -> None:
-        """As Path; `images` are fitted."""
+        """As Path; `images` are fitted, from the mean of what `parts` have found where they have."""
+        self._parts = parts
         self._problem, self._columns = problem, columns
         self._rows = torch.from_numpy(problem.rows(images)).to(problem.device)
         self._count = len(images)
@@ -114,7 +128,10 @@ class PathSubset:
         return PathFit(self._problem, columns, w)
 
     def _nearest(self, columns: Columns, c: float) -> torch.Tensor:
-        """The solution to start from: that of the nearest C, else nothing."""
+        """The solution to start from: the mean of the parts' at this C, else of the nearest C, else 0."""
+        of_parts = [part._solved[c, columns] for part in self._parts if (c, columns) in part._solved]
+        if of_parts:
+            return torch.stack(of_parts).mean(dim=0)
         known = [(abs(math.log(c / other)), w) for (other, of), w in self._solved.items() if of is columns]
         if known:
             return min(known, key=lambda pair: pair[0])[1]
