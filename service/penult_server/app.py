@@ -48,7 +48,7 @@ from penult_server.engine.workers.kinds import RegisteredKinds
 from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
 from penult_server.parts.gate import Gate, gate
-from penult_server.parts.indexes import index_parts
+from penult_server.parts.indexes import KINDS, index_parts
 from penult_server.parts.models import model_parts
 from penult_server.settings import Settings
 from penult_server.store.blobs import Blobs
@@ -180,7 +180,6 @@ async def _serve(
         max_images=settings.max_images,
         quota=Quota(settings.max_examples, settings.max_dataset_mb << 20),
     )
-    indexes = index_parts(settings, database, extract, checker)
     feed = JobFeed()
     # The jobs of a kind and what starts them need each other.
     stages: dict[str, Stage] = {}
@@ -191,7 +190,8 @@ async def _serve(
     models = model_parts(
         settings, database, extract, describe, jobs, snapshots, preprocessor, torch_device.type
     )
-    stages |= models.stages
+    indexes = index_parts(settings, database, extract, checker, jobs, snapshots)
+    stages |= {**models.stages, **indexes.stages}
     publish |= models.publish
     server = Server(
         features=FeatureService(extract),
@@ -271,7 +271,7 @@ def _jobs(
     jobs = ManageJobs(
         store,
         directories,
-        RegisteredKinds({}),
+        RegisteredKinds(KINDS),
         feed,
         max_queued=settings.max_queued_jobs,
         wake=runner.wake,

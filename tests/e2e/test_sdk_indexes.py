@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import io
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import penult
 from tests.pictures import tiny_png
@@ -186,3 +190,136 @@ def test_counts_that_do_not_fit_are_told(client: penult.Client, name: str) -> No
     assert refused.value.reason == "INDEX_TAKES_VECTORS"
     with pytest.raises(penult.NotFound):
         client.indexes.get(f"{name}-none")
+
+
+def test_a_snapshot_restores_to_the_same(
+    client: penult.Client, name: str, sample_jpegs: list[bytes], tmp_path: Path
+) -> None:
+    index = client.indexes.create(name, metric="l2")
+    index.add(sample_jpegs, ids=list("abcdefgh"), metadata=[{"n": n, "größe": "L"} for n in range(8)])
+    index.remove("b")
+    assert client.indexes.snapshot(name, tmp_path / "a.zip") == (tmp_path / "a.zip").stat().st_size
+    index.remove("a")
+    restored = client.indexes.restore(f"{name}-again", tmp_path / "a.zip")
+    assert (restored.item_count, restored.fingerprint) == (7, index.fingerprint)
+    assert [item.id for item in restored.items()] == list("acdefgh")
+    assert np.array_equal(restored.vectors(["c", "d"]), index.vectors(["c", "d"]))
+    assert restored.images("c") == {"c": sample_jpegs[2]}
+    assert restored.search(sample_jpegs[0], k=1)[0].metadata == {"n": 0, "größe": "L"}
+    client.indexes.snapshot(name, tmp_path / "b.zip", images=False)
+    bare = client.indexes.restore(f"{name}-bare", tmp_path / "b.zip")
+    assert (bare.keeps_images, bare.images("c"), bare.item_count) == (False, {}, 6)
+    with pytest.raises(penult.AlreadyExists):
+        client.indexes.restore(f"{name}-bare", tmp_path / "b.zip")
+    data = bytearray((tmp_path / "a.zip").read_bytes())
+    for place in (data.index(b"NUMPY") + 300, data.index(b"format"), data.rindex(sample_jpegs[0][-50:])):
+        damaged = bytes(data[:place]) + bytes([data[place] ^ 1]) + bytes(data[place + 1 :])
+        (tmp_path / "c.zip").write_bytes(damaged)
+        with pytest.raises(penult.InvalidArgument) as caught:
+            client.indexes.restore(f"{name}-damaged", tmp_path / "c.zip")
+        assert caught.value.reason == "ARCHIVE_INVALID"
+    (tmp_path / "c.zip").write_bytes(data[: len(data) // 2])
+    with pytest.raises(penult.InvalidArgument):
+        client.indexes.restore(f"{name}-damaged", tmp_path / "c.zip")
+    with pytest.raises(penult.NotFound):
+        client.indexes.get(f"{name}-damaged")
+
+
+def test_a_dataset_becomes_items_with_labels(
+    client: penult.Client, name: str, sample_jpegs: list[bytes]
+) -> None:
+    splits: list[Any] = ["train"] * 6 + ["test"] * 2
+    client.datasets.create(name)
+    client.datasets.add(
+        name, sample_jpegs, list("ab" * 4), split=splits,
+        ids=["1", "2", "3", "same", "same", "6", "7", "8"], metadata={"from": "here"},
+    )  # fmt: skip
+    try:
+        index = client.indexes.create(name)
+        done = index.add_dataset(name, split="train").result(timeout=120)
+        assert (done.name, done.item_count, done.metric) == (name, 6, "cosine")
+        assert {item.id for item in index.items()} == {
+            "1", "2", "3", "6", *(hashlib.sha256(sample_jpegs[n]).hexdigest() for n in (3, 4)),
+        }  # fmt: skip
+        assert index.add_dataset(name).result(timeout=120).item_count == 8
+        (hit,) = index.search(sample_jpegs[1], k=1)
+        assert hit.metadata == {"from": "here", "label": "b", "split": "train", "dataset": name}
+        found = index.evaluate(k=3)
+        assert (found.queries, found.labelled_queries, found.recall) == (8, 8, 1.0)
+        assert 0 < found.mean_average_precision <= 1
+        assert index.optimize().result(timeout=120).item_count == 8
+        with pytest.raises(penult.NotFound):
+            index.add_dataset(f"{name}-none")
+    finally:
+        client.datasets.delete(name)
+
+
+def test_near_duplicates_are_grouped(client: penult.Client, name: str, sample_jpegs: list[bytes]) -> None:
+    index = client.indexes.create(name)
+    index.add([sample_jpegs[0], sample_jpegs[0], sample_jpegs[4]], ids=["one", "copy", "other"])
+    smaller = Image.open(io.BytesIO(sample_jpegs[4])).resize((300, 200))
+    index.add(smaller, ids=["smaller"])
+    found = index.near_duplicates(0.9).result(timeout=120)
+    assert (found.item_count, found.group_count, found.redundant_count) == (4, 2, 2)
+    exact, near = found.groups
+    assert (exact.exact, {item.id for item in exact.items}) == (True, {"one", "copy"})
+    assert (near.exact, {item.id for item in near.items}) == (False, {"other", "smaller"})
+    assert near.items[0].cosine > 0.9
+    own = client.indexes.create(f"{name}-own", dim=2, metric="l2")
+    own.add_vectors([[1, 0], [5, 0.01], [0, 1]], ids="abc")
+    (group,) = own.near_duplicates(0.99).result(timeout=60).groups
+    assert {item.id for item in group.items} == {"a", "b"}
+
+
+def test_reembedding_swaps_the_alias(client: penult.Client, name: str, sample_jpegs: list[bytes]) -> None:
+    old = client.indexes.create(f"{name}-1")
+    old.add(sample_jpegs, ids=list("abcdefgh"), labels="x")
+    alias = client.indexes.set_alias(f"{name}-alias", old.name).aliases[0]
+    job = client.indexes.get(alias).reembed(f"{name}-2", layer="blocks.2", alias=alias)
+    assert job.result(timeout=120).item_count == 8
+    new = client.indexes.get(alias)
+    assert (new.name, new.item_count) == (f"{name}-2", 8)
+    assert (new.fingerprint != old.fingerprint, new.dim != old.dim) == (True, True)
+    (hit,) = new.search(sample_jpegs[3], k=1)
+    assert (hit.id, hit.metadata) == ("d", {"label": "x"})
+    bare = client.indexes.create(f"{name}-bare", keep_images=False)
+    with pytest.raises(penult.FailedPrecondition) as caught:
+        bare.reembed(f"{name}-3")
+    assert caught.value.reason == "IMAGES_NOT_KEPT"
+    with pytest.raises(penult.AlreadyExists):
+        old.reembed(f"{name}-2")
+
+
+def test_asyncio_does_the_same(server: Any, name: str, sample_jpegs: list[bytes], tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with penult.AsyncClient(server.target) as client:
+            index = await client.indexes.create(name)
+            assert (await index.add(sample_jpegs, ids=list("abcdefgh"), labels=list("xy" * 4))).added == 8
+            assert (await index.upsert(sample_jpegs[:1], ids=["a"], labels="z")).updated == 1
+            (hit,) = await index.search(sample_jpegs[0], k=1, filter='label = "z"')
+            assert (hit.id, hit.metadata) == ("a", {"label": "z"})
+            assert [hits[0].id for hits in await index.search(sample_jpegs, k=1)] == list("abcdefgh")
+            assert [hits async for hits in index.search_iter(ids=["a", "b"], k=2)] == [
+                await index.search(id="a", k=2),
+                await index.search(id="b", k=2),
+            ]
+            assert [item.id async for item in index.items('label = "x"')] == ["c", "e", "g"]
+            assert (await index.vectors("ab"[0])).shape == (1, 1280)
+            assert (await index.images(["a"]))["a"] == sample_jpegs[0]
+            assert (await index.evaluate(k=2)).recall == 1
+            assert (await (await index.near_duplicates(0.999)).result(timeout=60)).group_count == 0
+            assert (await (await index.optimize()).result(timeout=60)).item_count == 8
+            assert await client.indexes.snapshot(name, tmp_path / "a.zip")
+            restored = await client.indexes.restore(f"{name}-2", tmp_path / "a.zip")
+            batch = await client.extract_with_info(sample_jpegs[:1])
+            assert (await restored.add_vectors(batch, ids=["v"])).added == 1
+            assert await restored.remove(["v", "w"]) == penult.RemoveSummary(1, 1)
+            assert (await restored.stats()).item_count == 8
+            assert (await client.indexes.set_alias(f"{name}-a", name)).aliases == (f"{name}-a",)
+            await client.indexes.delete_alias(f"{name}-a")
+            assert {found.name for found in await client.indexes.list()} >= {name, f"{name}-2"}
+            assert await client.indexes.delete(f"{name}-2") == 8
+            with pytest.raises(penult.NotFound):
+                await restored.refresh()
+
+    asyncio.run(scenario())

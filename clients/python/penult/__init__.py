@@ -7,6 +7,7 @@ features = client.extract("photos/*.jpg")  # float32 (N, dim)
 from penult._channel import Tls
 from penult._version import __version__
 from penult.aio import AsyncClient
+from penult.aio_index import AsyncIndex
 from penult.aio_jobs import AsyncJob
 from penult.analysis_types import AnalyzedExample, DatasetAnalysis, DuplicateGroup, LabelCount
 from penult.client import Client
@@ -63,6 +64,7 @@ __all__ = [
     "AlreadyExists",
     "AnalyzedExample",
     "AsyncClient",
+    "AsyncIndex",
     "AsyncJob",
     "Backbone",
     "CalibrationBin",

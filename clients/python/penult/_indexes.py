@@ -9,8 +9,9 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from penult._datasets import new_request_id
+from penult._datasets import label_tuple, new_request_id, split_number
 from penult._options import feature_options
+from penult.dataset_types import SplitName
 from penult.errors import InvalidArgument
 from penult.index_types import (
     DuplicateItem,
@@ -97,6 +98,31 @@ def index_fields(message: resource_pb.Index) -> dict[str, Any]:
         "phase": _PHASES.get(message.phase, "loading"),
         "loading_progress": message.loading_progress,
     }
+
+
+def add_dataset_request(
+    name: str, dataset: str, split: SplitName | Iterable[SplitName] | None
+) -> pb.AddDatasetRequest:
+    """The request of a dataset's images. Raises InvalidArgument for an unknown split."""
+    return pb.AddDatasetRequest(
+        index=name,
+        dataset=dataset,
+        splits=map(split_number, label_tuple(split)),
+        request_id=new_request_id(),
+    )
+
+
+def reembed_request(
+    name: str, new_name: str, backbone: str | None, alias: str, choices: Mapping[str, Any]
+) -> pb.ReembedIndexRequest:
+    """The request of an index for other features."""
+    return pb.ReembedIndexRequest(
+        index=name,
+        options=feature_options(backbone, **choices),
+        new_name=new_name,
+        alias=alias,
+        request_id=new_request_id(),
+    )
 
 
 def index_stats(message: resource_pb.IndexStats) -> IndexStats:

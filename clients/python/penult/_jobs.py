@@ -12,8 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from penult._analysis import dataset_analysis
 from penult._evaluations import evaluation
 from penult._exports import model_export
+from penult._indexes import index_fields, near_duplicates
 from penult._models import model
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
+from penult.index_types import IndexInfo
 from penult.job_types import JobError, JobEvent, JobInfo, JobOutput, JobProgress, JobState
 from penult.v1 import job_pb2 as pb
 
@@ -31,6 +33,8 @@ _STATES: dict[JobState, pb.JobState] = {
 }
 _STATE_NAMES = {number: name for name, number in _STATES.items()}
 _OUTPUTS: dict[str | None, Callable[[Any], JobOutput]] = {
+    "index": lambda message: IndexInfo(**index_fields(message)),
+    "near_duplicates": near_duplicates,
     "dataset_analysis": dataset_analysis,
     "model_version": model,
     "evaluation": evaluation,

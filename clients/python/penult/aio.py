@@ -19,6 +19,7 @@ from penult._options import FeatureChoices, check_on_error, feature_options, str
 from penult._progress import progress_bar
 from penult._stream import stream_batches_async
 from penult.aio_datasets import AsyncDatasets
+from penult.aio_indexes import AsyncIndexes
 from penult.aio_jobs import AsyncJobs
 from penult.aio_models import AsyncModels
 from penult.backbones import AsyncBackbones
@@ -52,6 +53,7 @@ class AsyncClient:
         self.backbones = AsyncBackbones(self._link)
         self.datasets = AsyncDatasets(self._link)
         self.models = AsyncModels(self._link)
+        self.indexes = AsyncIndexes(self._link)
         self.jobs = AsyncJobs(self._link)
 
     @overload

@@ -8,17 +8,29 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from penult._chunks import Chunk
+from penult._datasets import new_request_id
 from penult._exchange import exchange
-from penult._indexes import index_fields, index_stats
+from penult._indexes import (
+    add_dataset_request,
+    index_evaluation,
+    index_fields,
+    index_stats,
+    reembed_request,
+)
 from penult._link import Link
 from penult._searches import Search, found, only
 from penult.index_items import IndexItems
-from penult.index_types import Hit, IndexStats
+from penult.index_types import Hit, IndexEvaluation, IndexInfo, IndexStats, NearDuplicates
+from penult.jobs import Job
 from penult.tta import TTA
 from penult.v1 import index_pb2 as pb
 from penult.v1 import index_resource_pb2 as resource_pb
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from penult._options import FeatureChoices
+    from penult.dataset_types import SplitName
     from penult.sources import ImagesLike
 
 
@@ -107,10 +119,78 @@ class Index(IndexItems):
         )  # fmt: skip
         return self._streamed([], search.requests(), timeout)
 
+    def evaluate(self, k: int = 10, *, sample: int = 1000, timeout: float | None = None) -> IndexEvaluation:
+        """Recall@k against exact search, and precision and mean average precision where items carry labels.
+
+        Up to `sample` of its own items are the queries; each leaves itself out.
+        """
+        request = pb.EvaluateIndexRequest(index=self.name, k=k, sample=sample)
+        return index_evaluation(self._link.call(self._stub.EvaluateIndex, request, timeout).evaluation)
+
+    def optimize(self, *, timeout: float | None = None) -> Job[IndexInfo]:
+        """Starts a job that puts all items into the structure that fits best, and reclaims space.
+
+        The server does so by itself when it is worth its while. The job's result is an IndexInfo.
+        """
+        request = pb.OptimizeIndexRequest(index=self.name, request_id=new_request_id())
+        return self._job(self._stub.OptimizeIndex, request, timeout)
+
+    def add_dataset(
+        self,
+        dataset: str,
+        *,
+        split: SplitName | Iterable[SplitName] | None = None,
+        timeout: float | None = None,
+    ) -> Job[IndexInfo]:
+        """Starts a job that adds the images of a dataset with their labels, or of some of its splits.
+
+        An item gets the id of its example where no other one has it, else the sha256 of the image.
+        The job's result is an IndexInfo.
+        """
+        return self._job(self._stub.AddDataset, add_dataset_request(self.name, dataset, split), timeout)
+
+    def reembed(
+        self,
+        new_name: str,
+        backbone: str | None = None,
+        *,
+        alias: str = "",
+        timeout: float | None = None,
+        **choices: Unpack[FeatureChoices],
+    ) -> Job[IndexInfo]:
+        """Starts a job that makes a new index of the same images for other features.
+
+        Args:
+            new_name: of the new index.
+            backbone: whose features it holds; None is the server's default.
+            alias: points to the new index once that is complete.
+            timeout: seconds for the call that starts the job.
+            choices: `tta`, `l2`, `dtype`, `layer`, `pooling`, as in `Client.extract`.
+
+        What is written to the old index meanwhile is in the new one too. The job's result is an IndexInfo.
+        """
+        request = reembed_request(self.name, new_name, backbone, alias, choices)
+        return self._job(self._stub.ReembedIndex, request, timeout)
+
+    def near_duplicates(
+        self, threshold: float = 0.95, *, timeout: float | None = None
+    ) -> Job[NearDuplicates]:
+        """Starts a job that groups items with the same picture, or with a cosine of at least `threshold`.
+
+        The job's result is a NearDuplicates.
+        """
+        request = pb.FindNearDuplicatesRequest(
+            index=self.name, threshold=threshold, request_id=new_request_id()
+        )
+        return self._job(self._stub.FindNearDuplicates, request, timeout)
+
     def stats(self, *, timeout: float | None = None) -> IndexStats:
         """Counts, memory, the structure at work and why, measured recall, latency."""
         request = pb.GetIndexStatsRequest(index=self.name)
         return index_stats(self._link.call(self._stub.GetIndexStats, request, timeout).stats)
+
+    def _job(self, method: Any, request: Any, timeout: float | None) -> Job[Any]:
+        return Job.of(self._link, self._link.call(method, request, timeout).job)
 
     def _streamed(
         self,

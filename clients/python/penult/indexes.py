@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from penult._datasets import new_request_id
+from penult._index_files import RestoreUpload, SnapshotFile
 from penult._indexes import PAGE_SIZE, Step, create_request
 from penult._link import Link
+from penult._status import translated
 from penult.index import Index
 from penult.index_types import Metric
 from penult.v1 import index_pb2 as pb
@@ -87,6 +90,32 @@ class Indexes:
         """
         request = pb.DeleteIndexRequest(name=name, request_id=new_request_id())
         return int(self._link.call(self._stub.DeleteIndex, request, timeout).removed)
+
+    def snapshot(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        images: bool = True,
+        timeout: float | None = None,
+    ) -> int:
+        """Writes an index as it is now to one file, with the images it keeps, and returns its size in bytes.
+
+        The file appears whole or not at all. It is a ZIP; docs/indexes.md says what is in it.
+        """
+        request = pb.SnapshotIndexRequest(index=name, without_images=not images)
+        endpoint = self._link.endpoint
+        with SnapshotFile(path) as file, translated(endpoint.target):
+            call = self._stub.SnapshotIndex(request, timeout=timeout, metadata=endpoint.metadata)
+            for response in call:
+                file.take(response)
+        return file.size
+
+    def restore(self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None) -> Index:
+        """A new index of what `snapshot` wrote, here or on another server. Raises AlreadyExists."""
+        upload = RestoreUpload.of(name, path)
+        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        return self._index(self._stub.RestoreIndex, upload.requests(), seconds)
 
     def set_alias(self, alias: str, name: str, *, timeout: float | None = None) -> Index:
         """Points an alias to an index, whatever it pointed to before."""

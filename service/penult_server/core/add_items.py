@@ -91,7 +91,16 @@ class AddItemsToIndex:
         A client that reads no receipts, or sends more than there is room for, is not read any further.
         Raises as `add` does; what was acknowledged stays.
         """
-        index = self._indexes.find(name)
+        async with contextlib.aclosing(
+            self.stream_into(self._indexes.find(name), request_id, messages)
+        ) as all_:
+            async for receipt in all_:
+                yield receipt
+
+    async def stream_into(
+        self, index: OpenIndex, request_id: str, messages: AsyncIterator[NewItems]
+    ) -> AsyncGenerator[AddReceipt, None]:
+        """The same for an index that may have no name yet."""
         known = await _receipts(index, request_id, streamed=True)
         queue: asyncio.Queue[tuple[asyncio.Task[AddReceipt], int] | None] = asyncio.Queue(DEPTH)
         worker = asyncio.create_task(self._work(index, known, request_id, messages, queue))

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +38,18 @@ class FeatureOptions:
     tta: TestTimeAugmentation = PLAIN
     l2_normalize: bool = False
     dtype: FeatureDType = "float32"
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> FeatureOptions:
+        """From what dataclasses.asdict gave, also by way of JSON."""
+        tta = facts["tta"]
+        return cls(
+            **{
+                **facts,
+                "output": OutputSpec(**facts["output"]),
+                "tta": TestTimeAugmentation(**{**tta, "scales": tuple(tta["scales"])}),
+            }
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ class IndexStore(Protocol):
         """A new empty index. Raises AlreadyExists."""
         ...
 
+    def check_free(self, name: str) -> None:
+        """Raises AlreadyExists where an index or an alias has this name."""
+        ...
+
     def begin(self, maker: IndexMaker) -> Index:
         """A new index without a name, which nobody sees before `publish`; swept away if that never comes."""
         ...
@@ -132,6 +136,10 @@ class ItemStore(Protocol):
 
     def matching(self, index_id: int, wanted: Filter, known: Matching | None) -> Matching:
         """The items that match now; `known`, an earlier answer to the same, makes it quick."""
+        ...
+
+    def labels(self, index_id: int, field: str) -> Mapping[int, str]:
+        """Labels by key, of the items whose metadata has text under this name."""
         ...
 
     def image(self, sha256: str) -> bytes | None:

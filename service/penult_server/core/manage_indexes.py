@@ -220,5 +220,6 @@ def _found(opened: OpenIndex, ids: Sequence[str], with_vectors: bool, with_image
         found = [item for item in found if item.key in rows]
         empty = np.empty((0, opened.maker.spec.dim), np.float32)
         vectors = np.stack([rows[item.key] for item in found]) if found else empty
-    images = [items.image(item.image_sha256) or b"" for item in found] if with_images else None
+    kept = with_images and opened.maker.keeps_images  # else another index may have kept it
+    images = [items.image(item.image_sha256) or b"" for item in found] if kept else None
     return FoundItems(found, vectors, images)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from penult_server.core.errors import NotFound, PenultError
-from penult_server.core.indexes import Index, IndexPhase
+from penult_server.core.indexes import Index, IndexMaker, IndexPhase
 from penult_server.core.open_index import IndexStores, OpenIndex
 
 LEAST_UNSAVED = 5000
@@ -71,6 +71,27 @@ class OpenIndexes:
         self.rename(index)
         self._changed(opened)
         return opened
+
+    @contextlib.asynccontextmanager
+    async def building(self, maker: IndexMaker) -> AsyncIterator[OpenIndex]:
+        """A new index to be filled and published inside the block; gone if the block raises."""
+        index = await asyncio.to_thread(self.stores.indexes.begin, maker)
+        opened = self.make(index)
+        try:
+            await asyncio.to_thread(opened.start_empty)
+            yield opened
+        except BaseException:
+            await opened.close()
+            await asyncio.to_thread(self.stores.indexes.abandon, index.id)
+            self.sweep()
+            raise
+
+    async def publish(self, opened: OpenIndex, name: str, alias: str, request_id: str) -> Index:
+        """Gives what was built its name, and the alias if any. Raises AlreadyExists."""
+        work = self.stores.indexes.publish
+        index = await asyncio.to_thread(work, opened.id, name, alias, request_id)
+        self.admit(index, opened)
+        return index
 
     def rename(self, index: Index) -> None:
         """It is found under its name and present aliases, and no other name."""

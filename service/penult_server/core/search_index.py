@@ -92,19 +92,19 @@ class SearchIndex:
     ) -> SearchAnswer:
         loop = asyncio.get_running_loop()
         for _ in range(_ATTEMPTS):
-            found = await loop.run_in_executor(self._threads, _search_once, index, request, queries, wanted)
+            found = await loop.run_in_executor(self._threads, search_once, index, request, queries, wanted)
             if found is not None:
                 return found
         async with index.lock:
-            found = await loop.run_in_executor(self._threads, _search_once, index, request, queries, wanted)
+            found = await loop.run_in_executor(self._threads, search_once, index, request, queries, wanted)
         assert found is not None, "nothing was written meanwhile"
         return found
 
 
-def _search_once(
+def search_once(
     index: OpenIndex, request: SearchRequest, queries: QueryVectors, wanted: Filter | None
 ) -> SearchAnswer | None:
-    """One try; None where a write came between."""
+    """One try, blocking; None where a write came between."""
     vectors = index.vectors
     state = vectors.sequence
     allowed = None if wanted is None else index.lookup.matching(wanted).keys

@@ -17,12 +17,13 @@ from penult_server.core.datasets import Split
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SnapshotExample:
-    """An example of a snapshot; `id` is the client's name of the image."""
+    """An example of a snapshot; `id` is the client's name of the image, `metadata_json` "" for none."""
 
     sha256: str
     labels: tuple[str, ...]
     split: Split
     id: str = ""
+    metadata_json: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ def read_examples(directory: Path) -> Iterator[SnapshotExample]:
         for line in lines:
             values = json.loads(line)
             yield SnapshotExample(
-                values["sha256"], tuple(values["labels"]), Split(values["split"]), values["id"]
-            )
+                values["sha256"], tuple(values["labels"]), Split(values["split"]), values["id"],
+                values.get("metadata_json", ""),
+            )  # fmt: skip
 
 
 def content_sha256(directory: Path) -> str:

@@ -56,7 +56,15 @@ class DatabaseSnapshots:
             while rows := example_rows.page(connection, dataset.id, ExampleFilter(), after, _ROWS):
                 for after, example in rows:  # noqa: B007 - the last one is where the next page starts
                     file.write(
-                        to_line(SnapshotExample(example.sha256, example.labels, example.split, example.id))
+                        to_line(
+                            SnapshotExample(
+                                example.sha256,
+                                example.labels,
+                                example.split,
+                                example.id,
+                                example.metadata_json,
+                            )
+                        )
                     )
                     missing |= not self._link(example.sha256, directory)
                 count += len(rows)

@@ -121,6 +121,11 @@ class DatabaseItems:
         kept = np.setdiff1d(known.keys.keys, touched)
         return Matching(KeySet.of(np.concatenate([kept, new])), index.sequence)
 
+    def labels(self, index_id: int, field: str) -> Mapping[int, str]:
+        """See core.index_store_ports.ItemStore."""
+        with self._database.read() as connection:
+            return item_rows.labels(connection, index_id, field)
+
     def image(self, sha256: str) -> bytes | None:
         """See core.index_store_ports.ItemStore."""
         return self._images.read(sha256) if sha256 and self._images.path(sha256).exists() else None

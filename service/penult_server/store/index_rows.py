@@ -11,10 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from penult_server.core.errors import AlreadyExists, NotFound
-from penult_server.core.features import FeatureOptions, OutputSpec
+from penult_server.core.features import FeatureOptions
 from penult_server.core.index_kinds import IndexSpec, StepSpec
 from penult_server.core.indexes import Index, IndexMaker
-from penult_server.core.preprocess import TestTimeAugmentation
 from penult_server.store.index_tables import index_aliases, indexes
 
 
@@ -110,31 +109,21 @@ def _all(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> lis
         names.get(index_id, []).append(alias)
     return [
         Index(
-            row.id, row.name or "", _maker(json.loads(row.maker_json)), row.created_ms, row.sequence,
+            row.id, row.name or "", maker_of(json.loads(row.maker_json)), row.created_ms, row.sequence,
             row.item_count, tuple(names[row.id]), row.snapshot_sequence, row.snapshot_bytes,
         )
         for row in rows
     ]  # fmt: skip
 
 
-def _maker(facts: dict[str, Any]) -> IndexMaker:
+def maker_of(facts: dict[str, Any]) -> IndexMaker:
+    """From what dataclasses.asdict gave. Raises KeyError, TypeError or ValueError for anything else."""
     spec, options = facts["spec"], facts["options"]
     return IndexMaker(
         **{
             **facts,
             "spec": IndexSpec(**{**spec, "steps": tuple(StepSpec(**step) for step in spec["steps"])}),
-            "options": None if options is None else _options(options),
-        }
-    )
-
-
-def _options(facts: dict[str, Any]) -> FeatureOptions:
-    tta = facts["tta"]
-    return FeatureOptions(
-        **{
-            **facts,
-            "output": OutputSpec(**facts["output"]),
-            "tta": TestTimeAugmentation(**{**tta, "scales": tuple(tta["scales"])}),
+            "options": None if options is None else FeatureOptions.of(options),
         }
     )
 

@@ -55,6 +55,11 @@ class DatabaseIndexes:
                 acknowledged.remember(connection, request_id, write, before)
             return index_rows.get(connection, before)
 
+    def check_free(self, name: str) -> None:
+        """See core.index_store_ports.IndexStore."""
+        with self._database.read() as connection:
+            index_rows.check_free(connection, name)
+
     def begin(self, maker: IndexMaker) -> Index:
         """See core.index_store_ports.IndexStore."""
         with self._database.write() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -187,12 +187,21 @@ def with_prefix(connection: sa.Connection, prefix: str) -> set[str]:
     return {sha256.hex() for sha256 in connection.execute(query).scalars()}
 
 
-def pictures(connection: sa.Connection, index_id: int, after: int, limit: int) -> Iterator[str]:
-    """Pictures of items by rising key."""
-    query = sa.select(index_items.c.image_sha256).where(
-        of_index(index_id), index_items.c.key > after, index_items.c.image_sha256.is_not(None)
+def pictures(connection: sa.Connection, index_id: int) -> set[str]:
+    """All pictures of an index's items."""
+    query = sa.select(index_items.c.image_sha256.distinct())
+    query = query.where(of_index(index_id), index_items.c.image_sha256.is_not(None))
+    return {sha256.hex() for sha256 in connection.execute(query).scalars()}
+
+
+def labels(connection: sa.Connection, index_id: int, field: str) -> dict[int, str]:
+    """The text under this name in the metadata, by key, of the items that have some."""
+    path = f'$."{field}"'
+    found = sa.func.json_extract(index_items.c.metadata_json, path)
+    query = sa.select(index_items.c.key, found).where(
+        of_index(index_id), sa.func.json_type(index_items.c.metadata_json, path) == "text"
     )
-    return (sha256.hex() for sha256 in connection.execute(query.limit(limit)).scalars())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def item(row: Sequence[Any]) -> Item:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from google.protobuf import timestamp_pb2
 
 from penult.v1 import dataset_pb2 as pb
@@ -80,6 +82,11 @@ def filter_from_wire(wanted: pb.ExampleFilter) -> ExampleFilter:
     """Which examples. Raises InvalidArgument for a split of no meaning here."""
     splits = frozenset(split for number in wanted.splits if (split := split_from_wire(number)))
     return ExampleFilter(splits, frozenset(wanted.labels), wanted.unlabelled)
+
+
+def splits_from_wire(numbers: Iterable[int]) -> frozenset[Split]:
+    """Which splits. Raises InvalidArgument for one of no meaning here."""
+    return frozenset(split for number in numbers if (split := split_from_wire(number)))
 
 
 def change_from_wire(change: pb.ExampleChange) -> ExampleChange:

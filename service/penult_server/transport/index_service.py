@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import AsyncIterator
 
 import grpc
@@ -9,13 +11,26 @@ import grpc
 from penult.v1 import index_pb2 as pb
 from penult.v1 import index_pb2_grpc
 from penult_server.core.add_items import AddItemsToIndex
+from penult_server.core.archive_index import ArchiveIndex, FileFacts
 from penult_server.core.errors import InvalidArgument
+from penult_server.core.evaluate_index import EvaluateIndex
+from penult_server.core.index_dataset import AddDataset
+from penult_server.core.index_jobs import OptimizeIndex
 from penult_server.core.manage_indexes import ManageIndexes
+from penult_server.core.near_duplicates import FindNearDuplicates
 from penult_server.core.new_items import NewItems
+from penult_server.core.reembed_index import ReembedIndex
 from penult_server.core.search_index import SearchIndex
 from penult_server.core.searches import SearchRequest
+from penult_server.transport.convert_datasets import splits_from_wire
 from penult_server.transport.convert_features import options_from_wire
-from penult_server.transport.convert_indexes import index_to_wire, spec_from_wire, stats_to_wire
+from penult_server.transport.convert_indexes import (
+    evaluation_to_wire,
+    index_to_wire,
+    snapshot_part_to_wire,
+    spec_from_wire,
+    stats_to_wire,
+)
 from penult_server.transport.convert_items import (
     answer_to_wire,
     found_to_wire,
@@ -24,18 +39,40 @@ from penult_server.transport.convert_items import (
     receipt_to_wire,
     search_from_wire,
 )
+from penult_server.transport.convert_jobs import job_to_wire
 
 Context = grpc.aio.ServicerContext
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IndexJobs:
+    """What starts the jobs on indexes."""
+
+    optimize: OptimizeIndex
+    add_dataset: AddDataset
+    reembed: ReembedIndex
+    near_duplicates: FindNearDuplicates
 
 
 class IndexService(index_pb2_grpc.IndexServiceServicer):
     """See protos/penult/v1/index.proto."""
 
-    def __init__(self, manage: ManageIndexes, add: AddItemsToIndex, search: SearchIndex) -> None:
+    def __init__(
+        self,
+        manage: ManageIndexes,
+        add: AddItemsToIndex,
+        search: SearchIndex,
+        evaluate: EvaluateIndex,
+        archive: ArchiveIndex,
+        jobs: IndexJobs,
+    ) -> None:
         """The use cases."""
         self._manage = manage
         self._add = add
         self._search = search
+        self._evaluate = evaluate
+        self._archive = archive
+        self._jobs = jobs
 
     async def CreateIndex(self, request: pb.CreateIndexRequest, context: Context) -> pb.CreateIndexResponse:
         """A new index."""
@@ -112,6 +149,67 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         """How it is doing."""
         return pb.GetIndexStatsResponse(stats=stats_to_wire(await self._manage.stats(request.index)))
 
+    async def EvaluateIndex(
+        self, request: pb.EvaluateIndexRequest, context: Context
+    ) -> pb.EvaluateIndexResponse:
+        """How well it finds."""
+        found = await self._evaluate.run(request.index, request.k, request.sample)
+        return pb.EvaluateIndexResponse(evaluation=evaluation_to_wire(found))
+
+    async def SnapshotIndex(
+        self, request: pb.SnapshotIndexRequest, context: Context
+    ) -> AsyncIterator[pb.SnapshotIndexResponse]:
+        """One file."""
+        parts = self._archive.snapshot(request.index, with_images=not request.without_images)
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                yield snapshot_part_to_wire(part)
+
+    async def RestoreIndex(
+        self, requests: AsyncIterator[pb.RestoreIndexRequest], context: Context
+    ) -> pb.RestoreIndexResponse:
+        """A new index of one file."""
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("payload") != "header":
+            raise InvalidArgument("NO_HEADER", "the first message must carry the header", field="header")
+        header = first.header
+        facts = FileFacts(header.file.size_bytes, header.file.sha256)
+        described = await self._archive.restore(header.name, facts, header.request_id, _chunks(requests))
+        return pb.RestoreIndexResponse(index=index_to_wire(described))
+
+    async def OptimizeIndex(
+        self, request: pb.OptimizeIndexRequest, context: Context
+    ) -> pb.OptimizeIndexResponse:
+        """Starts the job."""
+        job = await self._jobs.optimize.start(request.index, request.request_id)
+        return pb.OptimizeIndexResponse(job=job_to_wire(job))
+
+    async def AddDataset(self, request: pb.AddDatasetRequest, context: Context) -> pb.AddDatasetResponse:
+        """Starts the job."""
+        splits = splits_from_wire(request.splits)
+        job = await self._jobs.add_dataset.start(request.index, request.dataset, splits, request.request_id)
+        return pb.AddDatasetResponse(job=job_to_wire(job))
+
+    async def ReembedIndex(
+        self, request: pb.ReembedIndexRequest, context: Context
+    ) -> pb.ReembedIndexResponse:
+        """Starts the job."""
+        job = await self._jobs.reembed.start(
+            request.index,
+            options_from_wire(request.options),
+            request.new_name,
+            request.alias,
+            request.request_id,
+        )
+        return pb.ReembedIndexResponse(job=job_to_wire(job))
+
+    async def FindNearDuplicates(
+        self, request: pb.FindNearDuplicatesRequest, context: Context
+    ) -> pb.FindNearDuplicatesResponse:
+        """Starts the job."""
+        job = await self._jobs.near_duplicates.start(request.index, request.threshold, request.request_id)
+        return pb.FindNearDuplicatesResponse(job=job_to_wire(job))
+
     async def SetIndexAlias(
         self, request: pb.SetIndexAliasRequest, context: Context
     ) -> pb.SetIndexAliasResponse:
@@ -133,6 +231,15 @@ async def _messages(
     yield new_items_from_wire(first.items)
     async for request in rest:
         yield new_items_from_wire(request.items)
+
+
+async def _chunks(requests: AsyncIterator[pb.RestoreIndexRequest]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        if request.WhichOneof("payload") != "chunk":
+            raise InvalidArgument(
+                "SECOND_HEADER", "only the first message may carry a header", field="header"
+            )
+        yield request.chunk
 
 
 async def _searches(requests: AsyncIterator[pb.SearchStreamRequest]) -> AsyncIterator[SearchRequest]:

@@ -1,0 +1,97 @@
+"""Snapshots of indexes as files on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from penult._datasets import new_request_id
+from penult.errors import DataLoss, InvalidArgument
+from penult.v1 import index_pb2 as pb
+
+_CHUNK_BYTES = 1 << 20
+
+
+class SnapshotFile:
+    """A snapshot that appears, at the end of a `with` block, whole or not at all."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path).expanduser()
+        self._temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:8]}.part")
+        self._digest = hashlib.sha256()
+        self._header = pb.FileHeader()
+        self.size = 0
+
+    def take(self, response: pb.SnapshotIndexResponse) -> None:
+        """The next message."""
+        if response.WhichOneof("payload") == "header":
+            self._header = response.header
+            return
+        self._digest.update(response.chunk)
+        self.size += len(response.chunk)
+        self._file.write(response.chunk)
+
+    def __enter__(self) -> SnapshotFile:
+        try:
+            self._file = open(self._temporary, "xb")
+        except OSError as error:
+            raise InvalidArgument(
+                f"cannot write {str(self._path)!r}: {error.strerror}", reason="OUT_UNWRITABLE"
+            ) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._file.close()
+        if kind is None and (self.size, self._digest.hexdigest()) == (
+            self._header.size_bytes,
+            self._header.sha256,
+        ):
+            self._temporary.replace(self._path)
+            return
+        self._temporary.unlink()
+        if kind is None:
+            raise DataLoss("the snapshot arrived damaged", reason="SNAPSHOT_DAMAGED", hint="try again")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RestoreUpload:
+    """A snapshot on its way to a server: its header, and its bytes in messages of 1 MiB."""
+
+    path: Path
+    header: pb.RestoreIndexHeader
+
+    @classmethod
+    def of(cls, name: str, path: str | os.PathLike[str]) -> RestoreUpload:
+        """Reads the whole file once for its checksum. Raises InvalidArgument where it cannot be read."""
+        file = Path(path).expanduser()
+        digest, size = hashlib.sha256(), 0
+        try:
+            for block in _blocks(file):
+                digest.update(block)
+                size += len(block)
+        except OSError as error:
+            raise InvalidArgument(
+                f"cannot read {str(path)!r}: {error.strerror}", reason="FILE_UNREADABLE"
+            ) from error
+        facts = pb.FileHeader(size_bytes=size, sha256=digest.hexdigest())
+        return cls(file, pb.RestoreIndexHeader(name=name, file=facts, request_id=new_request_id()))
+
+    def requests(self) -> Iterator[pb.RestoreIndexRequest]:
+        """The messages in order; the file is never in memory as a whole."""
+        yield pb.RestoreIndexRequest(header=self.header)
+        for block in _blocks(self.path):
+            yield pb.RestoreIndexRequest(chunk=block)
+
+    def seconds(self, timeout: float) -> float:
+        """`timeout`, and one second more for each MiB: a slow line is no reason to give up."""
+        return timeout + self.header.file.size_bytes / _CHUNK_BYTES
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_CHUNK_BYTES):
+            yield block

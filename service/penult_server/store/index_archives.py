@@ -1,0 +1,191 @@
+"""An index as one ZIP file without compression, which other programs can read as well.
+
+`index.json` says what it is, `items.jsonl` has a line for each item, `vectors.npy` a row (N, dim) for each
+line, `images/ab/cdef…` the pictures by sha256, and `SHA256SUMS` the checksums of the others. It is
+written to disk before it is sent, so that a slow reader holds back nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from penult_server.core.archive_index import CHUNK_BYTES, FileFacts
+from penult_server.core.indexes import Index
+from penult_server.store import index_rows, item_rows
+from penult_server.store.blobs import SPARE_BYTES, Blobs
+from penult_server.store.database import Database, disk_full
+from penult_server.store.index_items import DatabaseItems
+from penult_server.store.received_index import ReceivedArchive
+
+FORMAT = 1
+_ROWS = 2000
+
+
+class ZipArchives:
+    """Implements core.archive_index.IndexArchives."""
+
+    def __init__(self, database: Database, items: DatabaseItems, images: Blobs, directory: Path) -> None:
+        """Clears `directory`, which must be on the file system of the images."""
+        self._database = database
+        self._items = items
+        self._images = images
+        self._directory = directory
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+
+    def pack(self, index_id: int, *, with_images: bool) -> PackedArchive:
+        """See core.archive_index.IndexArchives."""
+        workspace = Path(tempfile.mkdtemp(dir=self._directory))
+        try:
+            with self._database.read() as connection:
+                index = index_rows.get(connection, index_id)
+                self._check_room(index)
+                pictures = self._hold_pictures(connection, index, workspace) if with_images else []
+                path = workspace / "archive"
+                with zipfile.ZipFile(path, "w") as archive:
+                    _Packing(archive, connection, index, kept=with_images).run()
+                    for sha256 in pictures:
+                        archive.write(workspace / sha256, f"images/{sha256[:2]}/{sha256[2:]}")
+            return PackedArchive(workspace, path)
+        except OSError as error:
+            shutil.rmtree(workspace, ignore_errors=True)
+            raise disk_full() from error
+        except BaseException:
+            shutil.rmtree(workspace, ignore_errors=True)
+            raise
+
+    def begin(self, size_bytes: int) -> ReceivedArchive:
+        """See core.archive_index.IndexArchives."""
+        if shutil.disk_usage(self._directory).free < size_bytes + SPARE_BYTES:
+            raise disk_full()
+        return ReceivedArchive(Path(tempfile.mkdtemp(dir=self._directory)))
+
+    def _check_room(self, index: Index) -> None:
+        needed = index.item_count * (4 * index.spec.dim + 200) + SPARE_BYTES
+        if shutil.disk_usage(self._directory).free < needed:
+            raise disk_full()
+
+    def _hold_pictures(self, connection: sa.Connection, index: Index, workspace: Path) -> list[str]:
+        """Second names of the pictures' files, so that none is lost while the archive is written."""
+        if not index.maker.keeps_images:
+            return []
+        with self._items.files:
+            pictures = sorted(item_rows.pictures(connection, index.id))
+            for sha256 in pictures:
+                if self._images.path(sha256).exists():
+                    os.link(self._images.path(sha256), workspace / sha256)
+        return [sha256 for sha256 in pictures if (workspace / sha256).exists()]
+
+
+class PackedArchive:
+    """Implements core.archive_index.PackedIndex."""
+
+    def __init__(self, workspace: Path, path: Path) -> None:
+        self._workspace = workspace
+        self._path = path
+        digest = hashlib.sha256()
+        for chunk in self.chunks():
+            digest.update(chunk)
+        self.facts = FileFacts(path.stat().st_size, digest.hexdigest())
+
+    def chunks(self) -> Iterator[bytes]:
+        """See core.archive_index.PackedIndex."""
+        with open(self._path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    def discard(self) -> None:
+        """See core.archive_index.PackedIndex."""
+        shutil.rmtree(self._workspace, ignore_errors=True)
+
+
+class _Packing:
+    """The members that are made of rows."""
+
+    def __init__(
+        self, archive: zipfile.ZipFile, connection: sa.Connection, index: Index, *, kept: bool
+    ) -> None:
+        self._archive = archive
+        self._connection = connection
+        self._index = index
+        self._kept = kept
+        self._sums: list[str] = []
+
+    def run(self) -> None:
+        maker = self._index.maker
+        facts = {
+            "format": FORMAT,
+            "items": self._index.item_count,
+            "maker": dataclasses.asdict(
+                dataclasses.replace(maker, keeps_images=maker.keeps_images and self._kept)
+            ),
+        }
+        with self._member("index.json") as write:
+            write(json.dumps(facts, indent=1).encode())
+        with self._member("items.jsonl") as write:
+            for items in self._pages():
+                lines = [
+                    json.dumps([item.id, item.metadata_json, item.image_sha256], ensure_ascii=False) + "\n"
+                    for item in items
+                ]
+                write("".join(lines).encode())
+        with self._member("vectors.npy") as write:
+            header = {
+                "descr": "<f4",
+                "fortran_order": False,
+                "shape": (self._index.item_count, maker.spec.dim),
+            }
+            np.lib.format.write_array_header_1_0(_Writer(write), header)
+            for items in self._pages():
+                rows = item_rows.vectors(self._connection, [item.key for item in items])
+                write(b"".join(rows[item.key].tobytes() for item in items))
+        self._archive.writestr("SHA256SUMS", "".join(self._sums))
+
+    def _pages(self) -> Iterator[list[Any]]:
+        after = 0
+        while items := item_rows.page(self._connection, self._index.id, None, after, _ROWS):
+            yield items
+            after = items[-1].key
+
+    def _member(self, name: str) -> _Member:
+        return _Member(self._archive.open(name, "w", force_zip64=True), name, self._sums)
+
+
+class _Member:
+    """A file in the archive that adds its checksum to a list at the end."""
+
+    def __init__(self, file: IO[bytes], name: str, sums: list[str]) -> None:
+        self._file = file
+        self._name = name
+        self._sums = sums
+        self._digest = hashlib.sha256()
+
+    def __enter__(self) -> _Member:
+        return self
+
+    def __call__(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        self._file.close()
+        self._sums.append(f"{self._digest.hexdigest()}  {self._name}\n")
+
+
+@dataclasses.dataclass
+class _Writer:
+    """What NumPy takes for a file."""
+
+    write: Any
