@@ -18,9 +18,13 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 API_KEY_VARIABLE = "PENULT_API_KEY"
 
-# One policy for all methods: reads are idempotent, and writes carry a request_id.
+# Calls without a retry. Where a server dies before the first answer of a stream that may be retried, the call
+# never ends, not even when it is cancelled (seen with grpcio 1.85).
+_NO_RETRY = ["AddItemsStream", "SearchStream"]
+# One policy for all other methods: reads are idempotent, and writes carry a request_id.
 _SERVICE_CONFIG = {
     "methodConfig": [
+        {"name": [{"service": "penult.v1.IndexService", "method": method} for method in _NO_RETRY]},
         {
             "name": [{}],
             "retryPolicy": {
@@ -30,7 +34,7 @@ _SERVICE_CONFIG = {
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
-        }
+        },
     ]
 }
 

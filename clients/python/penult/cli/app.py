@@ -8,16 +8,19 @@ import sys
 import typer
 
 from penult._version import __version__
+from penult.cli import index_items  # noqa: F401 - adds commands to `index`
 from penult.cli.backbones import backbones
 from penult.cli.datasets import datasets
 from penult.cli.evaluate import evaluate
 from penult.cli.export import export
 from penult.cli.extract import extract
 from penult.cli.health import health
+from penult.cli.indexes import index
 from penult.cli.jobs import jobs
 from penult.cli.models import models
 from penult.cli.output import report
 from penult.cli.predict import predict
+from penult.cli.search import search
 from penult.cli.train import train
 from penult.errors import PenultError
 
@@ -32,9 +35,11 @@ app.command()(train)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(export)
+app.command()(search)
 app.add_typer(backbones, name="backbones")
 app.add_typer(datasets, name="datasets")
 app.add_typer(models, name="models")
+app.add_typer(index, name="index")
 app.add_typer(jobs, name="jobs")
 app.command()(health)
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 SIDE = 224
 
 
-def thumbnail(path: Path, description: str) -> str:
+def thumbnail(path: Path | io.BytesIO, description: str) -> str:
     """An <img> with the picture inside it, or a blank where this machine cannot draw the file."""
     try:
         with Image.open(path) as picture:

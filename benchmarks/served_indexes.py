@@ -1,0 +1,181 @@
+"""`python -m benchmarks.served_indexes`: searches through gRPC beside FAISS on the same structure.
+
+A server with default settings in a process of its own is filled through the SDK, then asked; FAISS gets the
+server's own snapshot file in this process. Both take turns, so that a noisy neighbour hits both alike;
+ratios are medians over the rounds. One million vectors take long: ask with --sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import penult
+from benchmarks.indexes import bare_search, clustered
+from benchmarks.server_process import running_server
+from penult_server.core.index_kinds import IndexSpec
+from penult_server.engine.indexes.engine import FaissEngine
+
+GOAL_RATIO, GOAL_MS = 0.9, 1.0
+_K = 10
+_ADD = 2000
+_PATIENCE = 3600
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """What was measured of one index."""
+
+    size: int
+    kind: str
+    structure: str
+    added: float
+    batched: float
+    batched_ratio: float
+    single_ms: float
+    single_overhead_ms: float
+    memory: float
+    recall: float
+    start_s: float
+    source: str
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser("python -m benchmarks.served_indexes", description=__doc__)
+    parser.add_argument("--sizes", default="10000,100000", help="default: %(default)s")
+    parser.add_argument("--kinds", default="flat,auto", help="default: %(default)s")
+    parser.add_argument("--dim", type=int, default=1280, help="default: %(default)s")
+    parser.add_argument("--batch", type=int, default=256, help="queries at once; default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="default: %(default)s")
+    options = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    rows = []
+    for size in map(int, options.sizes.split(",")):
+        for kind in options.kinds.split(","):
+            rows.append(measure(kind, size, options))
+            console.print(rows[-1])
+    console.print(_table(rows))
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "served_indexes.json").write_text(
+        json.dumps([dataclasses.asdict(row) for row in rows], indent=2)
+    )
+    return 0
+
+
+def measure(kind: str, size: int, options: argparse.Namespace) -> Row:
+    """Fills one index on a server of its own, races it, and starts the server again."""
+    with tempfile.TemporaryDirectory(prefix="penult-served-") as folder:
+        data = Path(folder, "data")
+        with _client(data) as client:
+            index = client.indexes.create("bench", dim=options.dim, kind=kind)
+            added = _fill(index, size, options.dim)
+            index.optimize().result(timeout=_PATIENCE)
+            while (stats := index.stats()).snapshot_sequence < stats.sequence:
+                time.sleep(0.5)
+            [snapshot] = (data / "indexes").glob("*.snapshot")
+            spec = IndexSpec(options.dim, kind=kind)
+            bare = bare_search(FaissEngine(threads=_cores()).load(spec, snapshot), _cores())
+            raced = _race(index, bare, options)
+        with _client(data) as client:
+            started = client.indexes.get("bench")
+            while started.phase == "loading":
+                time.sleep(0.1)
+                started = started.refresh()
+            again = started.stats()
+    return Row(
+        size, kind, stats.factory or "none", added, *raced, stats.memory_bytes / stats.vector_bytes,
+        float("nan") if stats.recall_at_10 is None else stats.recall_at_10,
+        again.load_seconds, again.loaded_from,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _client(data: Path) -> Iterator[penult.Client]:
+    with (
+        running_server("--data-dir", str(data), "--no-allow-download") as (target, _),
+        penult.Client(target, timeout=_PATIENCE) as client,
+    ):
+        yield client
+
+
+def _fill(index: penult.Index, size: int, dim: int) -> float:
+    """Items a second, acknowledged as durable; making the vectors is not counted."""
+    spent = 0.0
+    for first in range(0, size, _ADD):
+        vectors = clustered(min(_ADD, size - first), dim, seed=1 + first)
+        ids = [f"item-{n}" for n in range(first, first + len(vectors))]
+        start = time.perf_counter()
+        index.add_vectors(vectors, ids=ids, metadata=({"n": n} for n in range(first, first + len(vectors))))
+        spent += time.perf_counter() - start
+    return size / spent
+
+
+def _race(
+    index: penult.Index, bare: object, options: argparse.Namespace
+) -> tuple[float, float, float, float]:
+    """Queries/s in batches, ratio to FAISS, ms of one query, and ms of it beyond FAISS."""
+    queries = clustered(options.batch * 4, options.dim, seed=0)
+    unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    rates, ratios, singles, overheads = [], [], [], []
+    for number in range(options.rounds + 1):
+        ours = _seconds(lambda part: index.search(vector=part, k=_K), queries, options.batch)
+        theirs = _seconds(bare, unit, options.batch)
+        one = _seconds(lambda part: index.search(vector=part[0], k=_K), queries[:64], 1) / 64
+        bare_one = _seconds(bare, unit[:64], 1) / 64
+        if number:  # the first round warms up
+            rates.append(len(queries) / ours)
+            ratios.append(theirs / ours)
+            singles.append(1000 * one)
+            overheads.append(1000 * (one - bare_one))
+    medians = tuple(map(statistics.median, (rates, ratios, singles, overheads)))
+    return medians[0], medians[1], medians[2], medians[3]
+
+
+def _seconds(search: object, queries: np.ndarray, batch: int) -> float:
+    assert callable(search)
+    start = time.perf_counter()
+    for first in range(0, len(queries), batch):
+        search(queries[first : first + batch])
+    return time.perf_counter() - start
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table("vectors", "kind", "structure", title="Indexes through gRPC", title_justify="left")
+    for heading in (
+        "added/s", "queries/s", "to FAISS", "one query ms", "beyond FAISS ms", "memory", "recall@10",
+        "start s",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for row in rows:
+        ratio = "[green]" if row.batched_ratio >= GOAL_RATIO else "[red]"
+        overhead = "[green]" if row.single_overhead_ms <= GOAL_MS else "[red]"
+        table.add_row(
+            f"{row.size:,}", row.kind, row.structure, f"{row.added:.0f}", f"{row.batched:.0f}",
+            f"{ratio}{row.batched_ratio:.2f}", f"{row.single_ms:.2f}",
+            f"{overhead}{row.single_overhead_ms:.2f}", f"{row.memory:.2f}", f"{row.recall:.3f}",
+            f"{row.start_s:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pages with pictures, each one HTML file that needs nothing else."""

@@ -1,0 +1,111 @@
+"""Contact sheets: queries with their hits, and groups of duplicates."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import penult
+from penult.demo.thumbnails import thumbnail
+from penult.index_types import DuplicateItem, Hit, NearDuplicates
+
+if TYPE_CHECKING:
+    from penult.index import Index
+
+MAX_QUERIES = 100
+MAX_GROUPS = 100
+_STYLE = Path(__file__).parents[1] / "demo" / "report.css"
+_MORE_STYLE = (
+    ".sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 12px; }\n"
+)
+
+
+def write_hits(path: Path, index: Index, queries: Sequence[str], results: Sequence[Sequence[Hit]]) -> None:
+    """Draws each query, a local file or the id of an item, with its hits. The first 100 are drawn."""
+    shown = list(zip(queries, results, strict=True))[:MAX_QUERIES]
+    wanted = [hit.id for _, hits in shown for hit in hits] + [query for query, _ in shown]
+    pictures = Pictures(index, wanted)
+    what = "distance" if index.metric == "l2" else "cosine" if index.metric == "cosine" else "product"
+    rows = []
+    for query, hits in shown:
+        cards = "".join(
+            _card(pictures, hit.id, _caption(hit.id, f"{hit.score:.3f}", hit.metadata)) for hit in hits
+        )
+        own = _card(pictures, query, f'<span class="name">{escape(_short(query))}</span>')
+        rows.append(f'<div class="hood">{own}<div class="sheet">{cards or "nothing found"}</div></div>')
+    lead = f"Under each hit its {what} to the query on the left, and its metadata."
+    body = f"<section>{''.join(rows)}</section>"
+    _write(path, f"Nearest items of {index.name}", lead, body)
+
+
+def write_duplicates(path: Path, index: Index, found: NearDuplicates) -> None:
+    """Draws the groups. The first 100 are drawn."""
+    groups = found.groups[:MAX_GROUPS]
+    pictures = Pictures(index, [item.id for group in groups for item in group.items])
+    sections = []
+    for group in groups:
+        cards = "".join(_duplicate(pictures, item) for item in group.items)
+        kind = "the same file" if group.exact else f"cosine of at least {found.threshold:.3f}"
+        sections.append(
+            f'<section><h2>{group.count} items</h2><p class="soft">{kind}</p>'
+            f'<div class="sheet">{cards}</div></section>'
+        )
+    lead = (
+        f"{found.group_count} groups in {found.item_count} items; {found.redundant_count} could go without "
+        "losing a picture."
+    )
+    _write(path, f"Near-duplicates in {index.name}", lead, "".join(sections))
+
+
+class Pictures:
+    """Pictures of items: from this machine where ids are paths, else from the server if it keeps them."""
+
+    def __init__(self, index: Index, ids: Iterable[str]) -> None:
+        """Fetches what will be needed."""
+        every = dict.fromkeys(ids)
+        missing = [item_id for item_id in every if not Path(item_id).is_file()]
+        self._fetched: Mapping[str, bytes] = index.images(missing) if missing and index.keeps_images else {}
+
+    def draw(self, item_id: str) -> str:
+        """An <img>, or a blank where there is no picture."""
+        source = io.BytesIO(self._fetched[item_id]) if item_id in self._fetched else Path(item_id)
+        return thumbnail(source, item_id)
+
+
+def _duplicate(pictures: Pictures, item: DuplicateItem) -> str:
+    return _card(pictures, item.id, _caption(item.id, f"{item.cosine:.3f}", item.metadata))
+
+
+def _card(pictures: Pictures, item_id: str, caption: str) -> str:
+    return f"<figure>{pictures.draw(item_id)}<figcaption>{caption}</figcaption></figure>"
+
+
+def _caption(item_id: str, figure: str, metadata: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{name}: {value}" for name, value in list(metadata.items())[:4])
+    return (
+        f'<b>{figure}</b><span class="name" title="{escape(item_id)}">{escape(_short(item_id))}</span>'
+        f"{escape(said[:120])}"
+    )
+
+
+def _short(item_id: str) -> str:
+    return item_id if len(item_id) <= 40 else f"…{item_id[-39:]}"
+
+
+def _write(path: Path, title: str, lead: str, body: str) -> None:
+    style = _STYLE.read_text(encoding="utf-8") + _MORE_STYLE
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    path.write_text(
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f'<header><p class="brand">Penult</p><h1>{escape(title)}</h1>'
+        f'<p class="lead">{escape(lead)}</p></header>\n'
+        f"{body}\n<footer><p>Made by penult {penult.__version__} on {today}.</p></footer>\n"
+        "</main>\n</body>\n</html>\n",
+        encoding="utf-8",
+    )
