@@ -28,6 +28,7 @@ from benchmarks.indexes import bare_search, clustered
 from benchmarks.server_process import running_server
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.engine.indexes.engine import FaissEngine
+from penult_server.engine.indexes.faiss_index import FaissIndex
 
 GOAL_RATIO, GOAL_MS = 0.9, 1.0
 _K = 10
@@ -89,7 +90,9 @@ def measure(kind: str, size: int, options: argparse.Namespace) -> Row:
                 time.sleep(0.5)
             [snapshot] = (data / "indexes").glob("*.snapshot")
             spec = IndexSpec(options.dim, kind=kind)
-            bare = bare_search(FaissEngine(threads=_cores()).load(spec, snapshot), _cores())
+            same = FaissEngine(threads=_cores()).load(spec, snapshot)
+            assert isinstance(same, FaissIndex)
+            bare = bare_search(same, _cores())
             raced = _race(index, bare, options)
         with _client(data) as client:
             started = client.indexes.get("bench")
