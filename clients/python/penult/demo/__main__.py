@@ -1,4 +1,4 @@
-"""The demo, top to bottom: photos -> server -> features -> classifier and neighbours -> report."""
+"""The demo, top to bottom: photos -> server -> features -> dataset, heads, index -> report."""
 
 from __future__ import annotations
 
@@ -72,16 +72,17 @@ def run(arguments: argparse.Namespace) -> None:
         difference = _extract_alone(client, photo_set, backbone.name, features, errors)
         broken = _extract_broken(client, photo_set, backbone.name, errors)
 
-    usable = photo_set.usable([error.index for error in errors])
-    if len(usable) < 2:
-        raise DemoError(
-            "fewer than two photos are left to work with", "see above what is wrong with the others"
-        )
-    photo_set, features = photo_set.take(usable), features[usable]
-    outcome = _classify(features, photo_set)
-    everything = np.arange(len(features), dtype=np.int64)
-    queries, candidates = (outcome.test, outcome.train) if outcome else (everything, everything)
-    hoods = nearest(features, queries, candidates, NEIGHBOURS)
+        usable = photo_set.usable([error.index for error in errors])
+        if len(usable) < 2:
+            raise DemoError(
+                "fewer than two photos are left to work with", "see above what is wrong with the others"
+            )
+        photo_set = photo_set.take(usable)
+        outcome = _classify(client, photo_set, backbone.name)
+        everything = np.arange(len(photo_set.paths), dtype=np.int64)
+        queries, candidates = (outcome.test, outcome.train) if outcome else (everything, everything)
+        _say("Index", f"{len(candidates)} photos, searched with {len(queries)}")
+        hoods = nearest(client, photo_set, backbone.name, queries, candidates, NEIGHBOURS)
     same_label = (
         _compare_neighbours(photo_set, outcome, same_label_share(hoods, photo_set.labels))
         if outcome
@@ -166,21 +167,22 @@ def _good_positions(photo_set: PhotoSet, errors: list[penult.ItemError]) -> list
     return [i for i in range(len(photo_set.paths)) if i not in failed]
 
 
-def _classify(features: Features, photo_set: PhotoSet) -> Outcome | None:
-    """A classifier in this process, where there are classes."""
+def _classify(client: penult.Client, photo_set: PhotoSet, backbone: str) -> Outcome | None:
+    """Heads trained by the server, where there are classes."""
     if not photo_set.labels:
-        _say("Classifier", "none: it takes sub-folders for classes, two at least with two photos each")
+        _say("Heads", "none: it takes sub-folders for classes, two at least with two photos each")
         return None
-    outcome = classify(features, photo_set.labels, SEED)
-    low, high = outcome.interval
-    _say(
-        "Classifier",
-        f"scikit-learn's logistic regression on {len(outcome.train)} photos, {outcome.seconds:.1f} s,",
-    )
-    _say("", "in this process for now: heads that the server trains come with the next version")
-    _say("Accuracy", f"[bold green]{percent(outcome.accuracy, 1)}[/] on {len(outcome.test)} held-out photos")
-    balanced = percent(outcome.balanced_accuracy, 1)
-    _say("", f"95 % confidence {percent(low, 1)} to {percent(high, 1)}; balanced {balanced}")
+    outcome = classify(client, photo_set, backbone, SEED)
+    count, seconds = len(outcome.train) + len(outcome.test), outcome.upload_seconds
+    _say("Dataset", f"{count} photos uploaded in {seconds:.1f} s, {len(outcome.test)} of them held out")
+    for trained in outcome.heads:
+        said = f"{trained.kind} trained in {trained.seconds:.1f} s: {percent(trained.evaluation.accuracy, 1)}"
+        _say("Heads" if trained is outcome.heads[0] else "", said)
+    measured = outcome.evaluation
+    _say("Accuracy", f"[bold green]{percent(measured.accuracy, 1)}[/] on {measured.count} held-out photos")
+    balanced = percent(measured.balanced_accuracy, 1)
+    low, high = percent(measured.accuracy_low, 1), percent(measured.accuracy_high, 1)
+    _say("", f"95 % confidence {low} to {high}; balanced {balanced}")
     _say("", f"always saying the most frequent class: {percent(outcome.baseline, 1)}")
     return outcome
 

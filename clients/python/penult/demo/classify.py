@@ -1,58 +1,87 @@
-"""Logistic regression on features, and what it is worth on photos it has never seen."""
+"""Heads trained by the server on a dataset of the photos, and what they are worth on photos never seen."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+import penult
+from penult.dataset_types import SplitName
+from penult.demo.errors import DemoError
 from penult.demo.neighbours import Positions
-from penult.types import Features
+from penult.demo.photos import PhotoSet
 
 TEST_SHARE = 0.3
-FOLDS = 5
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Values of scikit-learn's C to choose from; small ones regularise more."""
+DATASET = "photos"
+HEADS = ("logistic_regression", "linear_svm")
+"""The first one's answers are those that the report shows."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A head of the demo: its version, and the seconds from asking for it to having it."""
+
+    model: penult.Model
+    seconds: float
+
+    @property
+    def kind(self) -> str:
+        """Of the head."""
+        assert self.model.lineage is not None, "it was trained"
+        return self.model.lineage.head
+
+    @property
+    def evaluation(self) -> penult.Evaluation:
+        """What the server measured on the held-out photos."""
+        assert self.model.evidence is not None, "a training's result has its evidence"
+        return self.model.evidence.evaluation
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """A classifier's answers on the held-out photos.
+    """The heads, and the first one's answers on the held-out photos.
 
     Attributes:
-        train: positions of the photos it was fitted on.
+        train: positions of the photos that were trained on.
         test: positions of the held-out photos; all that follows is in their order.
         truth: labels; `predicted` likewise.
-        probability: of the predicted label, as the classifier sees it.
-        interval: 95 % confidence interval of `accuracy`.
+        probability: of the predicted label, as the head sees it.
         baseline: accuracy of always saying the most frequent label of `train`.
-        strength: scikit-learn's C.
+        upload_seconds: from the first photo sent to the last one durable on the server.
     """
 
-    classes: tuple[str, ...]
+    heads: tuple[Trained, ...]
     train: Positions
     test: Positions
     truth: tuple[str, ...]
     predicted: tuple[str, ...]
     probability: tuple[float, ...]
-    accuracy: float
-    interval: tuple[float, float]
-    balanced_accuracy: float
     baseline: float
-    strength: float
-    seconds: float
+    upload_seconds: float
+
+    @property
+    def evaluation(self) -> penult.Evaluation:
+        """Of the first head."""
+        return self.heads[0].evaluation
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels, sorted."""
+        return self.evaluation.labels
 
     @property
     def confusion(self) -> dict[tuple[str, str], int]:
         """Number of held-out photos by (label, predicted label)."""
-        table = {(a, b): 0 for a in self.classes for b in self.classes}
-        for pair in zip(self.truth, self.predicted, strict=True):
-            table[pair] += 1
-        return table
+        matrix = self.evaluation.confusion_matrix()
+        return {
+            (true, said): int(matrix[row, column])
+            for row, true in enumerate(self.classes)
+            for column, said in enumerate(self.classes)
+        }
 
     def mistakes(self, count: int) -> list[int]:
         """Positions in `test` of wrong answers, the most confident first."""
@@ -60,57 +89,64 @@ class Outcome:
         return sorted(wrong, key=lambda i: -self.probability[i])[:count]
 
 
-def classify(features: Features, labels: Sequence[str], seed: int) -> Outcome:
-    """Fits on 70 % of the photos and asks about the others.
+def classify(client: penult.Client, photo_set: PhotoSet, backbone: str, seed: int) -> Outcome:
+    """Uploads the photos, trains each head on 70 % of them, and asks the first one about the others.
 
-    Args:
-        features: (N, dim).
-        labels: N of them, at least two classes with two photos each.
-        seed: of the split and of the folds.
+    Raises:
+        DemoError: the answers are not those that the evidence was measured on.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import balanced_accuracy_score
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
+    train, test = stratified_split(photo_set.labels, seed)
     started = time.perf_counter()
-    y = np.asarray(labels)
-    train, test = stratified_split(labels, seed)
-    counts = dict(zip(*np.unique(y[train], return_counts=True), strict=True))
-    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTHS[2], max_iter=1000))
-    folds = min(FOLDS, *counts.values())
-    if folds > 1:  # with one photo of some class there is nothing to choose C by
-        classifier = GridSearchCV(
-            classifier,
-            {"logisticregression__C": STRENGTHS},
-            scoring="neg_log_loss",
-            cv=StratifiedKFold(folds, shuffle=True, random_state=seed),
-        )
-    # The matrices are small: threads of the linear algebra would mostly wait for each other.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a C that does not converge loses the search
-        classifier.fit(features[train], y[train])
-    probabilities = classifier.predict_proba(features[test])
-    predicted = classifier.classes_[probabilities.argmax(axis=1)]
-    right = int((predicted == y[test]).sum())
-    best = getattr(classifier, "best_params_", {"logisticregression__C": STRENGTHS[2]})
-    return Outcome(
-        classes=tuple(map(str, classifier.classes_)),
+    train, test = _upload(client, photo_set, train, test)
+    upload_seconds = time.perf_counter() - started
+    heads = tuple(_train(client, head, backbone) for head in HEADS)
+    predictions = client.models.predict(heads[0].model.reference, [photo_set.paths[i] for i in test])
+    outcome = Outcome(
+        heads=heads,
         train=train,
         test=test,
-        truth=tuple(map(str, y[test])),
-        predicted=tuple(map(str, predicted)),
-        probability=tuple(map(float, probabilities.max(axis=1))),
-        accuracy=right / len(test),
-        interval=wilson_interval(right, len(test)),
-        balanced_accuracy=float(balanced_accuracy_score(y[test], predicted)),
-        baseline=float((y[test] == max(counts, key=lambda label: counts[label])).mean()),
-        strength=best["logisticregression__C"],
-        seconds=time.perf_counter() - started,
+        truth=tuple(photo_set.labels[i] for i in test),
+        predicted=tuple(prediction.label for prediction in predictions),
+        probability=tuple(prediction.probability for prediction in predictions),
+        baseline=_baseline(photo_set.labels, train, test),
+        upload_seconds=upload_seconds,
     )
+    right = sum(a == b for a, b in zip(outcome.truth, outcome.predicted, strict=True))
+    if right != round(outcome.evaluation.accuracy * outcome.evaluation.count):
+        raise DemoError(
+            f"predictions are right for {right} photos, the evidence says {outcome.evaluation.accuracy:.3f}",
+            "this is a fault of Penult: please report it",
+        )
+    return outcome
+
+
+def _upload(
+    client: penult.Client, photo_set: PhotoSet, train: Positions, test: Positions
+) -> tuple[Positions, Positions]:
+    """Makes the dataset; what the server refuses, such as a training photo among the others, is left out."""
+    held_out = set(test.tolist())
+    splits: list[SplitName] = ["test" if i in held_out else "train" for i in range(len(photo_set.paths))]
+    client.datasets.create(DATASET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", penult.SkippedImages)
+        summary = client.datasets.add(
+            DATASET, photo_set.paths, list(photo_set.labels), split=splits, progress=True
+        )
+    refused = np.array([error.index for error in summary.errors], dtype=np.int64)
+    return np.setdiff1d(train, refused), np.setdiff1d(test, refused)
+
+
+def _train(client: penult.Client, head: str, backbone: str) -> Trained:
+    started = time.perf_counter()
+    name = head.replace("_", "-")
+    model = client.models.train_head(name, dataset=DATASET, head=head, backbone=backbone).result()
+    return Trained(model, time.perf_counter() - started)
+
+
+def _baseline(labels: Sequence[str], train: Positions, test: Positions) -> float:
+    fitted = [labels[i] for i in train.tolist()]
+    frequent = max(sorted(set(fitted)), key=fitted.count)
+    return sum(labels[i] == frequent for i in test.tolist()) / len(test)
 
 
 def stratified_split(labels: Sequence[str], seed: int) -> tuple[Positions, Positions]:
@@ -123,12 +159,3 @@ def stratified_split(labels: Sequence[str], seed: int) -> tuple[Positions, Posit
         test += members[: max(1, round(TEST_SHARE * len(members)))].tolist()
     held_out = np.array(sorted(test), dtype=np.int64)
     return np.setdiff1d(np.arange(len(y), dtype=np.int64), held_out), held_out
-
-
-def wilson_interval(right: int, total: int) -> tuple[float, float]:
-    """95 % score interval of a share (Wilson 1927); honest also near 0 and 1 and for few photos."""
-    z = 1.959964
-    share = right / total
-    centre = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine, exact."""
+"""Nearest neighbours by cosine, from an index on the server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from penult.types import Features
+import penult
+from penult.demo.photos import PhotoSet
 
+INDEX = "photos"
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -21,26 +23,39 @@ class Neighbourhood:
     cosines: tuple[float, ...]
 
 
-def nearest(features: Features, queries: Positions, candidates: Positions, k: int) -> list[Neighbourhood]:
-    """The `k` candidates nearest to each query, itself left out.
+def nearest(
+    client: penult.Client,
+    photo_set: PhotoSet,
+    backbone: str,
+    queries: Positions,
+    candidates: Positions,
+    k: int,
+) -> list[Neighbourhood]:
+    """The `k` candidates nearest to each query, itself left out, from an index on the server.
 
     Args:
-        features: (N, dim).
-        queries: positions in `features`.
-        candidates: positions in `features`.
+        client: whose server gets the index.
+        photo_set: the photos.
+        backbone: whose features are compared.
+        queries: positions of photos, either all among the candidates or none.
+        candidates: positions of the photos that are put into the index.
         k: fewer come back where there are fewer candidates.
     """
-    unit = features.astype(np.float32) / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    cosines = unit[queries] @ unit[candidates].T
-    found = []
-    for query, row in zip(queries.tolist(), cosines, strict=True):
-        order = [i for i in np.argsort(-row).tolist() if candidates[i] != query][:k]
-        found.append(
-            Neighbourhood(
-                query, tuple(int(candidates[i]) for i in order), tuple(float(row[i]) for i in order)
-            )
-        )
-    return found
+    index = client.indexes.create(INDEX, backbone)
+    index.add(
+        [photo_set.paths[i] for i in candidates],
+        ids=[str(i) for i in candidates],
+        labels=[photo_set.labels[i] for i in candidates] if photo_set.labels else None,
+        progress=True,
+    )
+    if np.isin(queries, candidates).all():
+        found = index.search(id=[str(i) for i in queries], k=k)
+    else:
+        found = index.search([photo_set.paths[i] for i in queries], k=k)
+    return [
+        Neighbourhood(int(query), tuple(int(hit.id) for hit in hits), tuple(hit.score for hit in hits))
+        for query, hits in zip(queries, found, strict=True)
+    ]
 
 
 def same_label_share(found: Sequence[Neighbourhood], labels: Sequence[str]) -> float:

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 import penult
-from penult.demo.classify import Outcome
+from penult.demo.classify import Outcome, Trained
 from penult.demo.findings import Findings
 from penult.demo.neighbours import Neighbourhood
 from penult.demo.photos import PhotoSet
@@ -57,11 +57,12 @@ def _page(found: Findings) -> str:
 def _header(found: Findings) -> str:
     photos, outcome = found.photo_set, found.outcome
     if outcome:
-        title = f"{percent(outcome.accuracy, 1)} of {len(outcome.test)} unseen photos put in the right class"
+        accuracy = percent(outcome.evaluation.accuracy, 1)
+        title = f"{accuracy} of {len(outcome.test)} unseen photos put in the right class"
+        classes = escape(", ".join(outcome.classes[:6])) + (" and more" if len(outcome.classes) > 6 else "")
         lead = (
-            f"A linear classifier on features of a pretrained backbone, fitted in {outcome.seconds:.1f} s on "
-            f"{len(outcome.train)} {escape(photos.title)}: {escape(', '.join(outcome.classes[:6]))}"
-            f"{' and more' if len(outcome.classes) > 6 else ''}."
+            "A linear head on features of a pretrained backbone, trained on the server in "
+            f"{outcome.heads[0].seconds:.1f} s on {len(outcome.train)} {escape(photos.title)}: {classes}."
         )
     else:
         title = f"{len(photos.paths)} {escape(photos.title)}, and what looks like what"
@@ -81,7 +82,9 @@ def _tiles(found: Findings) -> str:
 
 
 def _accuracy(found: Findings, outcome: Outcome) -> str:
-    low, high = outcome.interval
+    measured = outcome.evaluation
+    low, high = measured.accuracy_low, measured.accuracy_high
+    heads = "".join(_head_row(trained) for trained in outcome.heads)
     notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in found.photo_set.notes)
     return (
         "<section><h2>Held-out accuracy</h2>"
@@ -89,13 +92,26 @@ def _accuracy(found: Findings, outcome: Outcome) -> str:
         f"<p>With 95 % confidence the accuracy lies between {percent(low, 1)} and {percent(high, 1)} "
         f"(Wilson interval, {len(outcome.test)} photos drawn at random before anything was fitted). "
         f"Always saying the most frequent class would reach {percent(outcome.baseline, 1)}. "
-        f"Balanced over the classes it is {percent(outcome.balanced_accuracy, 1)}.</p>{notes}</section>\n"
+        f"Balanced over the classes it is {percent(measured.balanced_accuracy, 1)}.</p>{notes}"
+        "<table><tr><th>head</th><th>accuracy</th><th>macro F1</th><th>calibration error</th>"
+        f"<th>chosen</th><th>seconds</th></tr>{heads}</table></section>\n"
     )
+
+
+def _head_row(trained: Trained) -> str:
+    evidence, measured = trained.model.evidence, trained.evaluation
+    chosen = ", ".join(f"{k} = {v:.3g}" for k, v in evidence.hyperparameters.items()) if evidence else ""
+    cells = (
+        escape(trained.kind), percent(measured.accuracy, 1), f"{measured.macro_f1:.3f}",
+        f"{measured.calibration_error:.3f}", escape(chosen), f"{trained.seconds:.1f}",
+    )  # fmt: skip
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _scale(outcome: Outcome) -> str:
     """The accuracy on a line from 0 to 100 %, with its interval and the baseline."""
-    low, high = outcome.interval
+    measured = outcome.evaluation
+    low, high = measured.accuracy_low, measured.accuracy_high
 
     def mark(kind: str, share: float, said: str) -> str:
         # The text grows towards the middle, so that it stays on the page.
@@ -108,7 +124,7 @@ def _scale(outcome: Outcome) -> str:
 
     band = f'<i class="band" style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></i>'
     marks = mark("base", outcome.baseline, "most frequent class") + mark(
-        "value", outcome.accuracy, "classifier"
+        "value", measured.accuracy, "classifier"
     )
     return f'<div class="scale"><i class="line"></i>{band}{marks}</div>'
 
@@ -161,7 +177,7 @@ def _mistakes(photos: PhotoSet, outcome: Outcome) -> str:
             f"<b>{escape(outcome.predicted[i])}</b> at {percent(outcome.probability[i])}<br>"
             f"labelled <b>{escape(outcome.truth[i])}</b></figcaption></figure>"
         )
-    total = round((1 - outcome.accuracy) * len(outcome.test))
+    total = sum(a != b for a, b in zip(outcome.truth, outcome.predicted, strict=True))
     return (
         f'<section><h2>Most confident mistakes</h2><p class="soft">{len(wrong)} of {total}, the surest '
         "first: hard photos, and the place to look for wrong labels.</p>"
@@ -226,19 +242,21 @@ def _how(found: Findings) -> str:
     )
     if found.outcome:
         code += (
-            "\n\nfrom sklearn.linear_model import LogisticRegression\n"
-            "from sklearn.pipeline import make_pipeline\n"
-            "from sklearn.preprocessing import StandardScaler\n"
-            f"head = make_pipeline(StandardScaler(), LogisticRegression(C={found.outcome.strength:g}))\n"
-            "head.fit(features, labels)"
+            '\n\nclient.datasets.create("photos")\n'
+            'client.datasets.add_folder("photos", folder)\n'
+            'client.datasets.split("photos", train=0.7, validation=0, test=0.3)\n'
+            'model = client.models.train_head("mine", dataset="photos").result()\n'
+            'print(model.metrics["accuracy"], client.models.predict("mine", "photo.jpg")[0].label)'
         )
+    code += (
+        '\n\nindex = client.indexes.create("photos")\nindex.add(paths)\nhits = index.search("photo.jpg", k=5)'
+    )
     failed = "".join(f"<li>{escape(str(error))}</li>" for error in found.failed)
     unusable = f"<p>Photos of the set that could not be used:</p><ul>{failed}</ul>" if failed else ""
     return (
         "<section><h2>How this was made</h2>"
         f"<pre>{escape(code)}</pre>"
-        "<p>The server computed the features; scikit-learn works in the client's process for now. Heads that "
-        "the server trains and serves itself come with the next version.</p>"
+        "<p>All of it on the server: features, dataset, heads, predictions and index.</p>"
         "<p>Checked on the way: a photo sent alone gets the feature that it got in the collection (largest "
         f"relative difference {found.alone_difference:.0e}), and a file cut short among good ones fails by "
         f"itself, as <code>{escape(found.broken.reason)}</code>: {escape(found.broken.message)}</p>"
