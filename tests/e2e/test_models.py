@@ -362,7 +362,11 @@ def test_command_line(server: Any, client: penult.Client, colours: str, tmp_path
     assert json.loads(run("predict", "cli", "red.png", "--json").stdout)[0]["path"] == "red.png"
     assert "OUT_UNKNOWN" in run("predict", "cli", "red.png", "--out", "said.xml", status=1).stderr
     assert "IMAGE_UNRECOGNISED" in run("predict", "cli", "bad.png", status=1).stderr
-    assert "class red\tprecision 1.000" in run("evaluate", "cli").stdout
+    figures = run("evaluate", "cli", "--report", "report.html", "--images", "*.png")
+    assert "class red\tprecision 1.000" in figures.stdout
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert "<h1>cli@2</h1>" in report
+    assert "Accuracy against images" in report
     measured = run("evaluate", "cli", "--dataset", colours, "--split", "train", "--json")
     assert json.loads(measured.stdout)["count"] == 24
     assert "members\tcli@1, cli@2" in run("models", "ensemble", "cli-both", "cli@1", "cli@2").stdout

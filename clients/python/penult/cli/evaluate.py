@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -11,6 +12,8 @@ from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, Us
 from penult.cli.live_jobs import follow
 from penult.cli.output import print_json, print_table
 from penult.evaluation_types import Evaluation
+from penult.pages.model_report import write_report
+from penult.sources import image_files
 
 _SHOWN = 10
 
@@ -23,6 +26,12 @@ def evaluate(
     split: Annotated[
         Literal["train", "validation", "test", "unassigned"], typer.Option(help="Of the dataset.")
     ] = "test",
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page: confusions, curves, the worst mistakes.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Folder or quoted pattern of the images, to show mistakes as pictures.")
+    ] = None,
     target: Target = DEFAULT_TARGET,
     api_key: ApiKey = None,
     ca: Ca = None,
@@ -31,14 +40,19 @@ def evaluate(
 ) -> None:
     """Measure a model on a split of a dataset."""
     with connect(target, api_key, ca, tls) as client:
+        described = client.models.get(model)
+        evidence = described.evidence
         if dataset is not None:
             job = client.models.evaluate(model, dataset=dataset, split=split, wait=False)
             found = outcome(follow(job, quiet=as_json))
         else:
-            evidence = client.models.get(model).evidence
             found = None if evidence is None else evidence.evaluation
     if found is None:
         raise typer.BadParameter("this model was never measured; give --dataset", param_hint="--dataset")
+    if report is not None:
+        files = (Path(file) for file in image_files(images)) if images else ()
+        write_report(report, described.reference, found, evidence, files)
+        typer.echo(str(report), err=True)
     if as_json:
         print_json(found)
     else:

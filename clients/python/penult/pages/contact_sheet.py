@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import penult
 from penult.demo.thumbnails import thumbnail
 from penult.index_types import DuplicateItem, Hit, NearDuplicates
+from penult.pages.page import write_page
 
 if TYPE_CHECKING:
     from penult.index import Index
 
 MAX_QUERIES = 100
 MAX_GROUPS = 100
-_STYLE = Path(__file__).parents[1] / "demo" / "report.css"
-_MORE_STYLE = (
+_STYLE = (
     ".sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 12px; }\n"
 )
 
@@ -39,7 +37,7 @@ def write_hits(path: Path, index: Index, queries: Sequence[str], results: Sequen
         rows.append(f'<div class="hood">{own}<div class="sheet">{cards or "nothing found"}</div></div>')
     lead = f"Under each hit its {what} to the query on the left, and its metadata."
     body = f"<section>{''.join(rows)}</section>"
-    _write(path, f"Nearest items of {index.name}", lead, body)
+    write_page(path, f"Nearest items of {index.name}", lead, body, _STYLE)
 
 
 def write_duplicates(path: Path, index: Index, found: NearDuplicates) -> None:
@@ -58,7 +56,7 @@ def write_duplicates(path: Path, index: Index, found: NearDuplicates) -> None:
         f"{found.group_count} groups in {found.item_count} items; {found.redundant_count} could go without "
         "losing a picture."
     )
-    _write(path, f"Near-duplicates in {index.name}", lead, "".join(sections))
+    write_page(path, f"Near-duplicates in {index.name}", lead, "".join(sections), _STYLE)
 
 
 class Pictures:
@@ -94,18 +92,3 @@ def _caption(item_id: str, figure: str, metadata: Mapping[str, Any]) -> str:
 
 def _short(item_id: str) -> str:
     return item_id if len(item_id) <= 40 else f"…{item_id[-39:]}"
-
-
-def _write(path: Path, title: str, lead: str, body: str) -> None:
-    style = _STYLE.read_text(encoding="utf-8") + _MORE_STYLE
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    path.write_text(
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header><p class="brand">Penult</p><h1>{escape(title)}</h1>'
-        f'<p class="lead">{escape(lead)}</p></header>\n'
-        f"{body}\n<footer><p>Made by penult {penult.__version__} on {today}.</p></footer>\n"
-        "</main>\n</body>\n</html>\n",
-        encoding="utf-8",
-    )
