@@ -115,9 +115,19 @@ class OpenIndexes:
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = asyncio.create_task(self._sweep())
 
-    async def optimize(self, opened: OpenIndex, report: Callable[[float, str], None]) -> None:
-        """Runs the engine's optimisation, one at a time over all indexes."""
+    async def optimize(
+        self, opened: OpenIndex, report: Callable[[float, str], None], *, only_if_due: bool = False
+    ) -> None:
+        """Runs the engine's optimisation, one at a time over all indexes.
+
+        Whoever waited for another one of this index does not do again what that has done.
+        """
+        waited = opened.optimizing
         async with self._one_at_a_time:
+            if (only_if_due or waited) and not opened.vectors.due():
+                state = opened.vectors.describe()
+                if only_if_due or not (state.pending or state.tombstones):
+                    return
             opened.optimizing = True
             try:
                 await asyncio.to_thread(opened.vectors.optimize, self._abandonable(report))
@@ -172,7 +182,7 @@ class OpenIndexes:
             async with self._one_at_a_time:
                 await self._try("index_loaded", opened, opened.load())
         if opened.phase is IndexPhase.READY and (why := opened.vectors.due()):
-            done = self.optimize(opened, lambda share, words: None)
+            done = self.optimize(opened, lambda share, words: None, only_if_due=True)
             await self._try("index_optimized", opened, done, why)
         if opened.phase is IndexPhase.READY and _worth_saving(opened):
             await self._try("index_saved", opened, opened.save())

@@ -76,7 +76,7 @@ def index_parts(
     """Everything about indexes, on the running event loop; `opened.start` finds those that there are."""
     on_disk = settings.data_dir / "index-vectors"
     on_disk.mkdir(exist_ok=True)
-    images = Blobs(settings.data_dir / "index-images")
+    images = Blobs(settings.data_dir / "index-images", spare_bytes=settings.min_free_disk_mb << 20)
     items = DatabaseItems(database, images)
     indexes = DatabaseIndexes(database, items, images, settings.data_dir / "indexes")
     opened = OpenIndexes(IndexStores(indexes, items, FaissEngine(threads=cores(), folder=on_disk)), _report)

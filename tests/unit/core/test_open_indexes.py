@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,29 @@ async def test_memory_that_fails_under_a_write_is_loaded_anew(opened: OpenIndexe
     assert receipt.added == 1
     await ready(index)
     assert found(index, 2) == ["y"]
+
+
+async def test_what_waited_for_an_optimisation_does_not_do_it_again(
+    opened: OpenIndexes, monkeypatch: Any
+) -> None:
+    index = await new_index(opened)
+    runs, due = [], ["there is much to do"]
+
+    def optimize(report: Any) -> None:
+        time.sleep(0.1)
+        runs.append(1)
+        due[0] = ""
+
+    monkeypatch.setattr(index.vectors, "optimize", optimize)
+    monkeypatch.setattr(index.vectors, "due", lambda: due[0])
+    first = asyncio.create_task(opened.optimize(index, lambda share, words: None))
+    await asyncio.sleep(0.01)
+    await index.write(adding([candidate(0, "x", 1)]))  # finds that one is due, and waits for its turn
+    await asyncio.gather(first, opened.optimize(index, lambda share, words: None))
+    await asyncio.sleep(0.3)
+    assert runs == [1]
+    await opened.optimize(index, lambda share, words: None)  # asked for by somebody
+    assert runs == [1, 1]
 
 
 async def test_a_full_disk_refuses_writes_and_keeps_serving(opened: OpenIndexes, monkeypatch: Any) -> None:
