@@ -246,8 +246,11 @@ def test_what_prevents_a_training_is_said_at_once(client: penult.Client, colours
 def test_a_dataset_that_changes_or_goes_changes_no_job(client: penult.Client) -> None:
     fill(client, "model-gone", each=8)
     job = client.models.train_head("gone", dataset="model-gone", head=HEAD)
+    everything = [example.sha256 for example in client.datasets.examples("model-gone")]
+    assert client.datasets.relabel("model-gone", dict.fromkeys(everything, "red")).changed == 20
     client.datasets.delete("model-gone")
     model = job.result(timeout=SECONDS)
+    assert model.labels == LABELS
     assert (model.lineage and model.lineage.example_count, model.metrics["accuracy"]) == (30, 1.0)
     client.models.delete("gone")
 
