@@ -97,7 +97,9 @@ check-imports: $(VENV)/.dev
 
 check-tests: $(VENV)/.dev
 	@echo "== tests: pytest"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/unit/engine/test_providers.py $(ARGS)
+	@# In a process of its own: after the whole suite, one run crashed inside of a provider's library.
+	@$(BIN)/python -m pytest tests/unit/engine/test_providers.py
 
 # Environments. A stamp file says what an environment holds, so that a second run installs nothing.
 
