@@ -51,7 +51,8 @@ class Checkpoint(ExportFormat):
                 # Copies: a distilled model has two classifiers, and safetensors takes no shared memory.
                 tensors[f"{name}.{part}"] = value.reshape(like.shape).clone()
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, file, {"format": "pt", "penult": json.dumps(model.card)})
+        # One entry only: safetensors writes several in any order, and a model has the same bytes each time.
+        safetensors.torch.save_file(contiguous, file, {"penult": json.dumps(model.card)})
         # Some networks do more to the scores than the head did, such as SqueezeNet's last ReLU.
         if not np.allclose(
             self.run(model, file, (noise := _noise(model))), _answers(model, noise), atol=1e-3
