@@ -9,9 +9,9 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import cast
 
+from penult._whole_file import WholeFile
 from penult.dataset_types import ChangeSummary, ClassCount, Dataset, Example, SplitCounts, SplitName
 from penult.errors import InvalidArgument
 from penult.types import ItemError
@@ -150,32 +150,15 @@ def manifest_line(message: pb.Example) -> str:
     return json.dumps(dataclasses.asdict(example(message)), ensure_ascii=False) + "\n"
 
 
-class ManifestFile:
-    """A manifest that appears, at the end of a `with` block, whole or not at all."""
+class ManifestFile(WholeFile):
+    """A manifest on its way here."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path).expanduser()
-        self._temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:8]}.part")
+        super().__init__(path)
         self.count = 0
 
     def write(self, examples: Iterable[pb.Example]) -> None:
         """Appends a line for each."""
         for message in examples:
-            self._file.write(manifest_line(message))
+            self.file.write(manifest_line(message).encode())
             self.count += 1
-
-    def __enter__(self) -> ManifestFile:
-        try:
-            self._file = open(self._temporary, "x", encoding="utf-8")
-        except OSError as error:
-            raise InvalidArgument(
-                f"cannot write {str(self._path)!r}: {error.strerror}", reason="OUT_UNWRITABLE"
-            ) from error
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink()

@@ -5,23 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from penult._datasets import new_request_id
+from penult._whole_file import WholeFile
 from penult.errors import DataLoss, InvalidArgument
 from penult.v1 import index_pb2 as pb
 
 _CHUNK_BYTES = 1 << 20
 
 
-class SnapshotFile:
-    """A snapshot that appears, at the end of a `with` block, whole or not at all."""
+class SnapshotFile(WholeFile):
+    """A snapshot on its way here, checked at its end."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path).expanduser()
-        self._temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex[:8]}.part")
+        super().__init__(path)
         self._digest = hashlib.sha256()
         self._header = pb.FileHeader()
         self.size = 0
@@ -33,27 +32,11 @@ class SnapshotFile:
             return
         self._digest.update(response.chunk)
         self.size += len(response.chunk)
-        self._file.write(response.chunk)
+        self.file.write(response.chunk)
 
-    def __enter__(self) -> SnapshotFile:
-        try:
-            self._file = open(self._temporary, "xb")
-        except OSError as error:
-            raise InvalidArgument(
-                f"cannot write {str(self._path)!r}: {error.strerror}", reason="OUT_UNWRITABLE"
-            ) from error
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._file.close()
-        if kind is None and (self.size, self._digest.hexdigest()) == (
-            self._header.size_bytes,
-            self._header.sha256,
-        ):
-            self._temporary.replace(self._path)
-            return
-        self._temporary.unlink()
-        if kind is None:
+    def check(self) -> None:
+        """See WholeFile."""
+        if (self.size, self._digest.hexdigest()) != (self._header.size_bytes, self._header.sha256):
             raise DataLoss("the snapshot arrived damaged", reason="SNAPSHOT_DAMAGED", hint="try again")
 
 

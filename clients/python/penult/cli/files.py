@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from penult._whole_file import WholeFile
 from penult.errors import InvalidArgument
 from penult.types import FeatureBatch
 
@@ -40,20 +40,8 @@ def save(path: Path, batch: FeatureBatch) -> None:
     the fields index, path, reason and message; none needs pickle. .npy holds the features alone.
     .parquet has the columns path, features and error, and fingerprint and backbone as metadata.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _WRITERS[path.suffix.lower()](file, batch)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp is private to the user; the result gets the mode any new file would.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:  # an interrupt too must leave nothing behind
-        os.unlink(temporary)
-        raise
+    with WholeFile(path) as whole:
+        _WRITERS[path.suffix.lower()](whole.file, batch)
 
 
 def _npz(file: BinaryIO, batch: FeatureBatch) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from penult._whole_file import WholeFile
 from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, UseTls, connect
 from penult.cli.output import print_json, print_table
 from penult.errors import InvalidArgument, ItemFailed, SkippedImages
@@ -79,20 +80,13 @@ def _check(out: Path) -> None:
 
 def _save(out: Path, rows: Sequence[tuple[str, Prediction | None]], errors: Sequence[ItemError]) -> None:
     """The whole file or nothing."""
-    handle, temporary = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            if out.suffix.lower() == ".json":
-                json.dump(_plain(rows, errors), file, indent=2)
-            else:
-                _csv(file, rows, errors)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, out)
-    except BaseException:  # an interrupt too must leave nothing behind
-        os.unlink(temporary)
-        raise
+    with WholeFile(out) as whole:
+        text = io.TextIOWrapper(whole.file, encoding="utf-8", newline="")
+        if out.suffix.lower() == ".json":
+            json.dump(_plain(rows, errors), text, indent=2)
+        else:
+            _csv(text, rows, errors)
+        text.detach()
 
 
 def _csv(file: TextIO, rows: Sequence[tuple[str, Prediction | None]], errors: Sequence[ItemError]) -> None:
