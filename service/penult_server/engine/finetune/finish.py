@@ -54,15 +54,18 @@ def finish(
     rate: float,
     checks: Preflight | None,
     lineage: Lineage,
+    place: Path,
     task: Task,
 ) -> Mapping[str, Any]:
     """Writes the directory `model`: the files of a backbone and of a head, `finetune.json` and the curves.
+
+    `place` is the directory of the run, where its weights are.
 
     Returns:
         `labels`, `multi_label`, `threshold` and `evidence` as those of a head; `finetune` holds how it came
         to be, as `finetune.json` does.
     """
-    place, target = task.directory / "training", task.directory / MODEL
+    target = task.directory / MODEL
     task.progress(0, 1, phase="finish")
     winner = run.winner()
     candidates = {name: _entry(*values) for name, values in run.best.items()}

@@ -11,7 +11,8 @@ from penult_server.core.finetune import KIND
 from penult_server.engine.finetune.finish import Lineage, finish
 from penult_server.engine.finetune.loop import finetune
 from penult_server.engine.finetune.parallel import train_in_processes
-from penult_server.engine.finetune.prepared import prepare_job
+from penult_server.engine.finetune.prepared import Prepared, prepare_job
+from penult_server.engine.finetune.run import Run
 from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.workers.kinds import job_kind
 from penult_server.engine.workers.task import Task
@@ -35,6 +36,11 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
         train_in_processes(task, parameters, job.settings.processes)
     # Where several processes have trained, this finds their last checkpoint and nothing left to do.
     run = finetune(job.model, job.material, job.settings, job.rate, job.place, task, start=job.start)
+    return finish_job(job, run, task)
+
+
+def finish_job(job: Prepared, run: Run, task: Task) -> Mapping[str, Any]:
+    """What `finish` returns for a run of this job."""
     run.remedies[:0] = job.remedies
     facts = job.built.facts
     lineage = Lineage(
@@ -46,5 +52,14 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
         revision=job.snapshot.revision,
     )
     return finish(
-        job.model, job.material, job.division, job.settings, run, job.rate, job.checks, lineage, task
+        job.model,
+        job.material,
+        job.division,
+        job.settings,
+        run,
+        job.rate,
+        job.checks,
+        lineage,
+        job.place,
+        task,
     )

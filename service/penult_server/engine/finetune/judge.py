@@ -26,18 +26,20 @@ def judge(
     place: Path,
     curves: CurveFile,
     task: Task,
-) -> None:
-    """Scores the weights and their moving average, and keeps those that are the best so far."""
+) -> Score:
+    """Scores the weights and their moving average, and keeps the best so far. The better of the two."""
     now = score_of(model, material.validation, material, settings)
     seen = score_of(model, material.watched, material, settings)
     values = {
         "epoch": float(epoch), "train_accuracy": seen.accuracy, "train_loss": seen.loss,
         "accuracy": now.accuracy, "validation_loss": now.loss,
     }  # fmt: skip
+    best = now
     better = consider("plain", model, now, run, epoch, place, task)
     if (ema := averages.ema_model) is not None:
         smooth = score_of(ema, material.validation, material, settings)
         values |= {"ema_accuracy": smooth.accuracy, "ema_validation_loss": smooth.loss}
+        best = max(now, smooth)
         better = consider("ema", ema, smooth, run, epoch, place, task) or better
     run.waiting = 0 if better else run.waiting + 1
     curves.epoch(run.step, values)
@@ -45,6 +47,7 @@ def judge(
         f"epoch {epoch}: {100 * now.accuracy:.1f} % of {len(material.validation[0])} validation images, "
         f"{100 * seen.accuracy:.1f} % in training"
     )
+    return best
 
 
 def score_of(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from penult_server.engine.finetune.averages import Averages, Snapshots
 from penult_server.engine.finetune.checkpoint import load_checkpoint, restore_optimizer, save_checkpoint
 from penult_server.engine.finetune.curves import CurveFile
 from penult_server.engine.finetune.data import Batch, load_batches, steps_in_epoch
-from penult_server.engine.finetune.evaluate import autocast, compute_dtype
+from penult_server.engine.finetune.evaluate import Score, autocast, compute_dtype
 from penult_server.engine.finetune.judge import consider, judge, score_of
 from penult_server.engine.finetune.network import Classifier, parameter_groups
 from penult_server.engine.finetune.optimizers import make_optimizer
@@ -56,6 +56,7 @@ def finetune(
     task: Task,
     world: World = ALONE,
     start: Mapping[str, tuple[float, float, int]] | None = None,
+    verdict: Callable[[int, Score], str] | None = None,
 ) -> Run:
     """Trains, and leaves the best weights of each variant in `place` as `<variant>.safetensors`.
 
@@ -69,6 +70,8 @@ def finetune(
         world: the processes that train together.
         start: score of the model as it comes, under the name of what it is; it is kept unless something
             becomes better.
+        verdict: hears the number of each epoch and the better score of the weights and their moving average;
+            says why training is to end, or "".
 
     Raises:
         FailedPrecondition: TRAINING_DIVERGED before any epoch was finished.
@@ -198,9 +201,12 @@ def finetune(
         if run.step % each == 0:
             if curves is not None:
                 averages.after_epoch(model, run.step // each)
-                judge(model, averages, material, settings, run, run.step // each, place, curves, task)
+                epoch = run.step // each
+                now_best = judge(model, averages, material, settings, run, epoch, place, curves, task)
                 if run.waiting >= settings.epochs_of_patience():
                     run.ended = f"no better for {run.waiting} epochs"
+                if verdict is not None:
+                    run.ended = verdict(epoch, now_best) or run.ended
             if world.agree(bool(run.ended)):
                 break
             model.train()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from penult_server.core.errors import FailedPrecondition
-from penult_server.core.finetune import Division, contradictions, divide
+from penult_server.core.finetune import Division, divide
 from penult_server.core.images import ImageLimits
 from penult_server.core.snapshot import Snapshot, SnapshotExample, image_file, read_examples
 from penult_server.engine.backbones.catalog import BuiltBackbone, Catalog
@@ -20,19 +20,28 @@ from penult_server.engine.finetune.checkpoint import load_checkpoint, save_check
 from penult_server.engine.finetune.data import TrainingSet
 from penult_server.engine.finetune.evaluate import Score
 from penult_server.engine.finetune.network import Classifier, prepare
-from penult_server.engine.finetune.pictures import Look, Pictures
+from penult_server.engine.finetune.pictures import Pictures
 from penult_server.engine.finetune.preflight import Preflight, preflight
 from penult_server.engine.finetune.probe import linear_probe
 from penult_server.engine.finetune.randomness import seed_everything
 from penult_server.engine.finetune.run import Material
 from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
+from penult_server.engine.finetune.unusable import find_unusable, name_of
 from penult_server.engine.workers.task import Task
 
-MOST_UNUSABLE = 0.2
-"""Share of the labelled images that may be unusable; past it the data wants looking at, not training on."""
-_LISTED = 20
 _MIB = 1 << 20
 _FEWEST_WATCHED = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Examined:
+    """The pictures of a job, divided, and the backbone: what runs with different recipes have in common."""
+
+    snapshot: Snapshot
+    built: BuiltBackbone
+    division: Division
+    material: Material
+    unusable: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +70,20 @@ def prepare_job(task: Task, parameters: Mapping[str, Any], device: torch.device)
         device: the network goes there.
     """
     settings = parse_settings(parameters["settings"])
+    place = task.directory / "training"
+    return prepare_run(examine_job(task, parameters, settings), settings, place, place, device, task)
+
+
+def examine_job(task: Task, parameters: Mapping[str, Any], settings: FineTuneSettings) -> Examined:
+    """Decodes and divides the pictures of a job, or finds them decoded, and builds its backbone.
+
+    Args:
+        task: of the job.
+        parameters: see job.finetune_job.
+        settings: of them `start`, `seed`, `validation_share` and `cache_mb` matter here.
+    """
     snapshot, examples = Snapshot.read(task.directory), list(read_examples(task.directory))
     built = _backbone(parameters, settings)
-
     files = [image_file(task.directory, example.sha256) for example in examples]
     pictures = Pictures(files, built.facts.preprocess, ImageLimits(**parameters.get("limits", {})))
     looks = pictures.examine(
@@ -76,7 +96,32 @@ def prepare_job(task: Task, parameters: Mapping[str, Any], device: torch.device)
         snapshot, examples, unusable, validation_share=settings.validation_share, seed=settings.seed
     )
     material = _material(pictures, examples, division, built)
-    remedies = [*division.remedies, *(f"{len(unusable)} unusable images are left out" for _ in unusable[:1])]
+    _say_shape(division, material, task)
+    return Examined(snapshot, built, division, material, len(unusable))
+
+
+def prepare_run(
+    examined: Examined,
+    settings: FineTuneSettings,
+    place: Path,
+    shared: Path,
+    device: torch.device,
+    task: Task,
+) -> Prepared:
+    """A network that is ready to train with these settings.
+
+    Args:
+        examined: is used up, unless it is a copy: the network is trained in place.
+        settings: the recipe.
+        place: directory of the run; made if it is not there.
+        shared: directory of what is the same in every run of the job: the probe, and the checks.
+        device: the network goes there.
+        task: of the job.
+    """
+    built, division, material = examined.built, examined.division, examined.material
+    remedies = [*division.remedies]
+    if examined.unusable:
+        remedies.append(f"{examined.unusable} unusable images are left out")
     if len(material.train) < settings.batch_size:
         remedies.append(
             f"batch_size is {settings.batch_size}, and there are {len(material.train)} training images: "
@@ -89,21 +134,19 @@ def prepare_job(task: Task, parameters: Mapping[str, Any], device: torch.device)
             f"{settings.processes} processes",
             hint="one process, or a smaller batch_size",
         )
-    _say_shape(division, material, task)
-
-    place = task.directory / "training"
-    place.mkdir(exist_ok=True)
+    for directory in (shared, place):
+        directory.mkdir(parents=True, exist_ok=True)
     seed_everything(settings.seed)
     model = Classifier(built.network, len(division.labels), settings.dropout)
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     remedies += prepare(model, settings, len(material.train))
-    probe = _probe(model, material, settings, place, task)
-    checks = _preflight(model, material, settings, place, task)
+    probe = _probe(model, material, settings, shared, task)
+    checks = _preflight(model, material, settings, shared, task)
     rate = _rate(settings, checks, task)
     start = {"probe": (probe.accuracy, probe.negative_loss, 0)} if probe is not None else {}
     return Prepared(
         settings=settings,
-        snapshot=snapshot,
+        snapshot=examined.snapshot,
         built=built,
         division=division,
         material=material,
@@ -114,47 +157,6 @@ def prepare_job(task: Task, parameters: Mapping[str, Any], device: torch.device)
         start=start,
         remedies=remedies,
     )
-
-
-def find_unusable(examples: Sequence[SnapshotExample], looks: Sequence[Look], task: Task) -> list[int]:
-    """Lists images that cannot be decoded or are the same under different labels.
-
-    Raises:
-        FailedPrecondition: TOO_MANY_UNUSABLE.
-    """
-    broken = [n for n, look in enumerate(looks) if look.reason]
-    groups = contradictions([look.digest for look in looks], [example.labels for example in examples])
-    if broken:
-        named = ", ".join(f"{name_of(examples[n])} ({looks[n].reason})" for n in broken[:_LISTED])
-        task.log(f"{len(broken)} images cannot be decoded: {named}{_more(broken)}", "warning")
-    for group in groups[:_LISTED]:
-        labels = ", ".join(sorted({"+".join(examples[n].labels) for n in group}))
-        named = ", ".join(name_of(examples[n]) for n in group[:_LISTED])
-        task.log(
-            f"{len(group)} images are the same picture with different labels ({labels}): "
-            f"{named}{_more(group)}",
-            "warning",
-        )
-    unusable = sorted({*broken, *(n for group in groups for n in group)})
-    labelled = sum(bool(example.labels) for example in examples)
-    spoilt = sum(bool(examples[n].labels) for n in unusable)
-    if spoilt > MOST_UNUSABLE * labelled:
-        raise FailedPrecondition(
-            "TOO_MANY_UNUSABLE",
-            f"{spoilt} of {labelled} labelled images cannot be decoded, or are the same picture with "
-            "different labels",
-            hint="the job's log lists them: replace or relabel them",
-        )
-    return unusable
-
-
-def name_of(example: SnapshotExample) -> str:
-    """What people know an example by."""
-    return example.id or example.sha256[:12]
-
-
-def _more(listed: Sequence[object]) -> str:
-    return f" and {len(listed) - _LISTED} more" if len(listed) > _LISTED else ""
 
 
 def _backbone(parameters: Mapping[str, Any], settings: FineTuneSettings) -> BuiltBackbone:
