@@ -51,12 +51,12 @@ class ConcurrentClient:
         self._server_pid = server_pid
         self._pictures = pictures
 
-    def run(self, callers: int) -> Timing:
+    def run(self, callers: int, together: bool) -> Timing:
         """All pictures once, shared by the callers. The connection is open before the clock starts."""
-        return uvloop.run(self._run(callers))
+        return uvloop.run(self._run(callers, together))
 
-    async def _run(self, callers: int) -> Timing:
-        async with penult.AsyncClient(self._target) as client:
+    async def _run(self, callers: int, together: bool) -> Timing:
+        async with penult.AsyncClient(self._target, together=together) as client:
             await client.extract(self._pictures[0])
             todo = iter(self._pictures)
 

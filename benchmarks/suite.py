@@ -74,7 +74,11 @@ def measure(
                 bare[f"bare loop, {provider}, {finalist}"] = _bind(remote, "run", finalist)
             alone[f"model alone, {provider}"] = _bind(remote, "model_alone", finalists[0].batch)
         served: Contest = {STREAM: _bind(stream, "run")}
-        served |= {unary(count): _bind(callers, "run", count) for count in CALLERS}
+        served |= {
+            unary(count, together): _bind(callers, "run", count, together)
+            for count in CALLERS
+            for together in ((True, False) if count > 1 else (True,))
+        }
         contest = {"plain timm loop": _bind(plain, "run", _PLAIN_BATCH), **alone, **bare, **served}
 
         timings, latency = _take_turns(contest, loops, stream, small, rounds, calls, console)

@@ -94,6 +94,24 @@ def test_predictions_in_one_call_and_by_stream_agree(client: penult.Client, trai
     assert sum(prediction.top[0][1] for prediction in by_stream) > 0
 
 
+async def test_callers_at_once_get_what_each_would_get_alone(server: Any, trained: penult.Model) -> None:
+    pictures = [coloured_png(label, 200 + n) for n in range(7) for label in LABELS]
+    async with (
+        penult.AsyncClient(server.target) as client,
+        penult.AsyncClient(server.target, together=False) as alone,
+    ):
+        said, (predictions, errors) = await asyncio.gather(
+            asyncio.gather(*(client.models.predict("colours", picture) for picture in pictures)),
+            client.models.predict("colours", b"no picture", on_error="return"),
+        )
+        apart = [await alone.models.predict("colours", picture) for picture in pictures[:3]]
+    assert [one[0].label for one in said] == list(LABELS) * 7
+    for together, by_itself in zip(said[:3], apart, strict=True):
+        assert together[0].probability == pytest.approx(by_itself[0].probability, abs=1e-4)
+    assert predictions == [None]
+    assert [(error.index, error.reason) for error in errors] == [(0, "IMAGE_UNRECOGNISED")]
+
+
 def test_a_bad_image_costs_itself_alone(client: penult.Client, trained: penult.Model) -> None:
     pictures: list[Any] = [coloured_png("red", n) for n in range(40)]
     pictures[3], pictures[30] = b"no picture", "missing.png"

@@ -10,10 +10,11 @@ from penult._achunks import achunks, read_head_async
 from penult._batches import Pending
 from penult._chunks import Chunk
 from penult._link import AsyncLink
-from penult._models import Predictions, kept, prediction_batch, stream_request
+from penult._models import Predictions, kept, prediction_batch, prediction_part, stream_request
 from penult._options import check_on_error
 from penult._progress import progress_bar
 from penult._stream import stream_batches_async
+from penult._together import Together
 from penult.model_types import Prediction, PredictionBatch
 from penult.sources import count_hint
 from penult.types import ItemError, OnError
@@ -29,6 +30,7 @@ class AsyncPredicting:
 
     def __init__(self, link: AsyncLink) -> None:
         self._link = link
+        self._together = Together(prediction_part, link)
 
     @overload
     async def predict(
@@ -73,10 +75,7 @@ class AsyncPredicting:
             return found.result()
         with progress_bar(progress, count_hint(images), "predict") as advance:
             if head.fits:
-                whole, pending = head.merged(), Pending(prediction_batch)
-                pending.push(whole)
-                request = pb.PredictRequest(model=name, images=whole.images, top_k=top_k)
-                found.add(pending.answer(await self._link.call(self._stub.Predict, request, timeout)))
+                found.add(await self._predict_few(name, head.merged(), top_k, timeout))
                 return found.result()
 
             async def everything() -> AsyncIterator[Chunk]:
@@ -105,6 +104,17 @@ class AsyncPredicting:
         async with contextlib.aclosing(self._stream(name, achunks(images), top_k, timeout)) as batches:
             async for batch in batches:
                 yield kept(batch, on_error)
+
+    async def _predict_few(
+        self, name: str, chunk: Chunk, top_k: int, timeout: float | None
+    ) -> PredictionBatch:
+        async def send(chunk: Chunk) -> PredictionBatch:
+            pending = Pending(prediction_batch)
+            pending.push(chunk)
+            request = pb.PredictRequest(model=name, images=chunk.images, top_k=top_k)
+            return pending.answer(await self._link.call(self._stub.Predict, request, timeout))
+
+        return await self._together.call((name, top_k), chunk, send, timeout)
 
     def _stream(
         self, name: str, source: AsyncIterator[Chunk], top_k: int, timeout: float | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -99,6 +99,25 @@ def feature_batch(response: Response, answered: Answered) -> FeatureBatch:
         backbone=response.backbone,
         errors=answered.errors,
         first_index=answered.first_index,
+    )
+
+
+def batch_part(batch: FeatureBatch, start: int, stop: int) -> FeatureBatch:
+    """The rows from `start` to `stop`, as the batch of a call of their own."""
+    return dataclasses.replace(
+        batch,
+        features=batch.features[start:stop],
+        names=batch.names[start:stop],
+        errors=errors_part(batch.errors, start, stop),
+    )
+
+
+def errors_part(errors: Iterable[ItemError], start: int, stop: int) -> tuple[ItemError, ...]:
+    """Those of the images from `start` to `stop`, numbered from there."""
+    return tuple(
+        dataclasses.replace(error, index=error.index - start)
+        for error in errors
+        if start <= error.index < stop
     )
 
 

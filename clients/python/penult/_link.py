@@ -50,8 +50,10 @@ class Link:
 class AsyncLink:
     """The same for asyncio. Belongs to the event loop of its first call."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, together: bool) -> None:
+        """`together`: whether small calls that are made at once may share messages."""
         self.endpoint = endpoint
+        self.together = together
         self._channel: grpc.aio.Channel | None = None
         self._stubs: dict[Callable[[grpc.aio.Channel], Any], Any] = {}
         self._closed = False

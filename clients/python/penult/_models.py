@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import warnings
@@ -10,7 +11,7 @@ from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 
-from penult._batches import Answered
+from penult._batches import Answered, errors_part
 from penult._chunks import Chunk
 from penult._datasets import new_request_id, split_number
 from penult._evaluations import evidence
@@ -127,6 +128,16 @@ def prediction_batch(
         errors=answered.errors,
         first_index=answered.first_index,
         count=len(answered.names),
+    )
+
+
+def prediction_part(batch: PredictionBatch, start: int, stop: int) -> PredictionBatch:
+    """Those from `start` to `stop`, as the batch of a call of their own."""
+    return dataclasses.replace(
+        batch,
+        predictions=batch.predictions[start:stop],
+        errors=errors_part(batch.errors, start, stop),
+        count=stop - start,
     )
 
 

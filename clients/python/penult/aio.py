@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from grpc_health.v1 import health_pb2_grpc
 
 from penult._achunks import achunks, read_head_async
-from penult._batches import Pending, apply_on_error, feature_batch
+from penult._batches import Pending, apply_on_error, batch_part, feature_batch
 from penult._channel import Endpoint, Tls
 from penult._chunks import Chunk
 from penult._collect import Collector
@@ -18,6 +18,7 @@ from penult._link import AsyncLink
 from penult._options import FeatureChoices, check_on_error, feature_options, stream_request
 from penult._progress import progress_bar
 from penult._stream import stream_batches_async
+from penult._together import Together
 from penult.aio_datasets import AsyncDatasets
 from penult.aio_indexes import AsyncIndexes
 from penult.aio_jobs import AsyncJobs
@@ -38,6 +39,10 @@ class AsyncClient:
     """`Client` for asyncio; that explains all arguments. Belongs to the event loop of its first call.
 
     Where images are wanted an asynchronous iterable is accepted too. Files are read in a thread.
+
+    Calls of `extract` or `models.predict` with few images that are made at once, as by the handlers of a web
+    server, share messages where they ask for the same: that is less work for both sides. With
+    `together=False` each travels alone. Either way an image that cannot be used fails in its own call only.
     """
 
     def __init__(
@@ -47,9 +52,11 @@ class AsyncClient:
         api_key: str | None = None,
         tls: Tls | bool | None = None,
         timeout: float = 120.0,
+        together: bool = True,
     ) -> None:
         self._endpoint = Endpoint(target, api_key, tls, timeout)
-        self._link = AsyncLink(self._endpoint)
+        self._link = AsyncLink(self._endpoint, together)
+        self._together = Together(batch_part, self._link)
         self.backbones = AsyncBackbones(self._link)
         self.datasets = AsyncDatasets(self._link)
         self.models = AsyncModels(self._link)
@@ -121,10 +128,7 @@ class AsyncClient:
             return collector.result()
         with progress_bar(progress, count_hint(images)) as advance:
             if head.fits:
-                whole, pending = head.merged(), Pending(feature_batch)
-                pending.push(whole)
-                request = feature_pb2.ExtractRequest(options=options, images=whole.images)
-                collector.add(pending.answer(await self._link.call(self._stub.Extract, request, timeout)))
+                collector.add(await self._extract_few(head.merged(), options, timeout))
                 return collector.result()
 
             async def everything() -> AsyncIterator[Chunk]:
@@ -163,6 +167,18 @@ class AsyncClient:
     async def close(self) -> None:
         """Closes the connection; calls in progress end with Cancelled."""
         await self._link.close()
+
+    async def _extract_few(
+        self, chunk: Chunk, options: feature_pb2.FeatureOptions, timeout: float | None
+    ) -> FeatureBatch:
+        async def send(chunk: Chunk) -> FeatureBatch:
+            pending = Pending(feature_batch)
+            pending.push(chunk)
+            request = feature_pb2.ExtractRequest(options=options, images=chunk.images)
+            return pending.answer(await self._link.call(self._stub.Extract, request, timeout))
+
+        kind = options.SerializeToString(deterministic=True)
+        return await self._together.call(kind, chunk, send, timeout)
 
     def _stream(
         self, source: AsyncIterator[Chunk], options: feature_pb2.FeatureOptions, timeout: float | None
