@@ -19,6 +19,7 @@ class Symptom(str, enum.Enum):
 
     BAD_INITIALISATION = "bad_initialisation"
     RATE_TOO_HIGH = "rate_too_high"
+    WORSE_THAN_PROBE = "worse_than_probe"
     PLATEAU = "plateau"
     DECAYED_TOO_EARLY = "decayed_too_early"
     STILL_IMPROVING = "still_improving"
@@ -47,6 +48,8 @@ class Curves:
         accuracy: the same on validation pictures.
         validation_loss: cross-entropy after every epoch, float (epochs,).
         validation_count: validation pictures, which is what the noise of `accuracy` follows from.
+        start: accuracy and loss of the linear probe that training started from, on the validation pictures;
+            None where it started from a random head.
     """
 
     loss: np.ndarray
@@ -55,6 +58,7 @@ class Curves:
     accuracy: np.ndarray
     validation_loss: np.ndarray
     validation_count: int
+    start: tuple[float, float] | None = None
 
 
 def diagnose(curves: Curves) -> list[Finding]:
@@ -66,8 +70,8 @@ def diagnose(curves: Curves) -> list[Finding]:
         return []
     found = [finding for rule in _RULES for finding in rule(curves)]
     symptoms = {finding.symptom for finding in found}
-    # A rate that is too high explains what else is wrong with the loss.
-    if Symptom.RATE_TOO_HIGH in symptoms:
+    # A rate that is too high, or training that undid what was there, explains what else is wrong.
+    if symptoms & {Symptom.RATE_TOO_HIGH, Symptom.WORSE_THAN_PROBE}:
         found = [f for f in found if f.symptom not in (Symptom.PLATEAU, Symptom.UNDERFITTING)]
     if not found:
         smooth = moving_average(curves.loss)
@@ -113,6 +117,8 @@ _FLAT = 0.03
 """A loss that moves by less than this share of itself is flat."""
 _GAP = 0.10
 _NO_GAP = 0.015
+_WORSE = 1.1
+"""A validation loss this many times that of the probe is worse beyond doubt."""
 
 
 def _rate_too_high(curves: Curves) -> Iterator[Finding]:
@@ -133,6 +139,22 @@ def _rate_too_high(curves: Curves) -> Iterator[Finding]:
             Symptom.RATE_TOO_HIGH,
             f"the average loss rose from {smooth[lowest]:.3g} at step {lowest + 1} to {highest_after:.3g}",
             advice,
+        )
+
+
+def _worse_than_probe(curves: Curves) -> Iterator[Finding]:
+    """What the linear probe knew was lost, and no epoch won it back. The same pictures judge both."""
+    if curves.start is None or not len(curves.accuracy):
+        return
+    before, loss_before = curves.start
+    best, lowest = float(curves.accuracy.max()), float(np.nanmin(curves.validation_loss))
+    lost = before - best > _noise(before, curves.validation_count)
+    if lost or (best < before and lowest > _WORSE * loss_before):
+        yield Finding(
+            Symptom.WORSE_THAN_PROBE,
+            f"the best epoch has {_percent(best)} of the validation images and a loss of {lowest:.3g}, the "
+            f"linear probe before it had {_percent(before)} and {loss_before:.3g}",
+            "a learning rate 3 to 10 times lower, a smaller layer_decay, or gentler augmentation",
         )
 
 
@@ -244,6 +266,7 @@ def _underfitting(curves: Curves) -> Iterator[Finding]:
 
 _RULES: Sequence[Callable[[Curves], Iterator[Finding]]] = (
     _rate_too_high,
+    _worse_than_probe,
     _bad_initialisation,
     _plateau,
     _decayed_too_early,

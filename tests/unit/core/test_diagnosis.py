@@ -102,6 +102,31 @@ def test_no_gap_at_all_is_underfitting() -> None:
     assert symptoms(curves(train_accuracy=rising(0.7), accuracy=rising(0.7))) == [Symptom.UNDERFITTING]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_training_that_undoes_the_probe_is_no_underfitting(seed: int) -> None:
+    # The curve of a real run: the probe's 88 % were lost in the first epoch and came back only in part.
+    made = curves(
+        0.1, seed, loss=falling(0.75, 0.45), accuracy=np.linspace(0.79, 0.84, EPOCHS), validation_count=200,
+        train_accuracy=np.linspace(0.83, 0.852, EPOCHS), validation_loss=np.linspace(0.47, 0.41, EPOCHS),
+        start=(0.88, 0.343),
+    )  # fmt: skip
+    found = diagnose(made)
+    assert found[0].symptom is Symptom.WORSE_THAN_PROBE
+    assert Symptom.UNDERFITTING not in symptoms(made)
+    assert "84.0 %" in found[0].evidence
+    assert "88.0 %" in found[0].evidence
+    assert "lower" in found[0].advice
+
+
+@pytest.mark.parametrize("start", [(0.85, 0.6), (0.905, 0.42)])
+def test_a_run_as_good_as_its_probe_within_the_noise_is_healthy(start: tuple[float, float]) -> None:
+    assert symptoms(curves(start=start)) == [Symptom.HEALTHY]
+
+
+def test_a_slightly_worse_accuracy_with_a_much_worse_loss_is_worse_than_the_probe() -> None:
+    assert symptoms(curves(start=(0.905, 0.3)))[0] is Symptom.WORSE_THAN_PROBE
+
+
 @pytest.mark.parametrize("shape", ["explodes", "not finite", "comes back up"])
 def test_a_rate_that_is_too_high_shows(shape: str) -> None:
     loss = falling()

@@ -26,11 +26,17 @@ class CurveFile:
         self._path = directory / "curves.jsonl"
         self._task = task
         self._last = 0.0
-        kept = [row for row in read_rows(self._path) if row["step"] <= step]
+        # A run that starts again writes the row of step 0 again too.
+        kept = [row for row in read_rows(self._path) if row["step"] <= step] if step else []
         part = self._path.with_suffix(".part")
         part.write_text("".join(_line(row) for row in kept), encoding="utf-8")
         part.rename(self._path)
         self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - open for as long as the run
+
+    def start(self, accuracy: float, loss: float) -> None:
+        """Validation accuracy and loss of the linear probe that training starts from."""
+        values = {"probe_accuracy": accuracy, "probe_validation_loss": loss}
+        self._file.write(_line({"step": 0, "time": time.time(), **values}))
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
         """Values of the step that made it `step` steps."""
@@ -68,6 +74,7 @@ def to_curves(rows: list[dict[str, Any]], validation_count: int) -> Curves:
     """The arrays that a diagnosis is made from."""
     steps = [row for row in rows if "loss" in row]
     epochs = [row for row in rows if "epoch" in row]
+    probe = next((row for row in rows if "probe_accuracy" in row), None)
 
     def column(of: list[dict[str, Any]], name: str) -> np.ndarray:
         values = [row.get(name) for row in of]
@@ -80,6 +87,7 @@ def to_curves(rows: list[dict[str, Any]], validation_count: int) -> Curves:
         accuracy=column(epochs, "accuracy"),
         validation_loss=column(epochs, "validation_loss"),
         validation_count=validation_count,
+        start=None if probe is None else (probe["probe_accuracy"], probe["probe_validation_loss"]),
     )
 
 

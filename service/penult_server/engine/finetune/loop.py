@@ -109,6 +109,9 @@ def finetune(
     if run.ended:
         return run
     curves = CurveFile(place, run.step, task) if world.leads else None
+    if curves is not None and run.step == 0 and "probe" in run.best:
+        accuracy, negative_loss, _ = run.best["probe"]
+        curves.start(accuracy, -negative_loss)
 
     def checkpoint() -> None:
         if curves is None:

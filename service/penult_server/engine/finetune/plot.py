@@ -45,6 +45,11 @@ def plot_curves(rows: Sequence[dict[str, Any]], file: Path, findings: Sequence[F
         y = _column(epochs, name)
         if np.isfinite(y).any():
             accuracy.plot(_column(epochs, "step"), y, marker="o", markersize=3, label=label)
+    for row in rows:
+        if "probe_accuracy" in row:
+            accuracy.axhline(
+                row["probe_accuracy"], color="grey", linestyle=":", label="validation, linear probe"
+            )
     _title(accuracy, "accuracy", legend=bool(epochs))
     rate.plot(x, _column(steps, "rate"))
     _title(rate, "learning rate")

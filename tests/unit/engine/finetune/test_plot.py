@@ -17,6 +17,7 @@ from tests.finetune_lab import task_in
 def written(directory: Path) -> Path:
     task, _ = task_in(directory)
     curves = CurveFile(directory, 0, task)
+    curves.start(0.6, 0.9)
     for step in range(1, 21):
         loss = float("nan") if step == 7 else 2.0 / step
         values = {"loss": loss, "rate": 0.1, "factor": 1.0, "gradient_norm": 1.0, "images_per_second": 9.0}
@@ -38,8 +39,17 @@ def test_curves_go_on_where_a_checkpoint_was(tmp_path: Path) -> None:
     curves.step(13, {"loss": 9.0})
     curves.close()
     rows = read_rows(file)
-    assert [row["step"] for row in rows] == [*range(1, 11), 10, 11, 12, 13]
+    assert [row["step"] for row in rows] == [*range(11), 10, 11, 12, 13]
     assert rows[-1]["loss"] == 9.0
+
+
+def test_curves_of_a_run_that_starts_again_have_one_start(tmp_path: Path) -> None:
+    file = written(tmp_path)
+    task, _ = task_in(tmp_path)
+    curves = CurveFile(tmp_path, 0, task)
+    curves.start(0.5, 1.0)
+    curves.close()
+    assert [row["probe_accuracy"] for row in read_rows(file)] == [0.5]
 
 
 def test_arrays_for_the_diagnosis(tmp_path: Path) -> None:
@@ -47,6 +57,7 @@ def test_arrays_for_the_diagnosis(tmp_path: Path) -> None:
     assert curves.loss.shape == (20,)
     assert np.isnan(curves.loss[6])
     assert curves.accuracy.tolist() == [0.7, 0.7]
+    assert curves.start == (0.6, 0.9)
 
 
 def test_one_picture_of_everything(tmp_path: Path) -> None:
