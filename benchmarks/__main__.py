@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import heads, models
+from benchmarks import finetune, heads, models
 from benchmarks.pictures import load_pictures, small_picture
 from benchmarks.report import show
 from benchmarks.suite import measure
@@ -32,6 +32,9 @@ def main() -> int:
     if options.only in (None, "models"):
         console.print("\nmodels on the server")
         models.measure(options, console)
+    if options.only in (None, "finetune"):
+        console.print("\nfine-tuning")
+        finetune.measure(options, console)
     return 0
 
 
@@ -56,7 +59,9 @@ def _serving(options: argparse.Namespace, console: Console) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=main.__doc__)
-    parser.add_argument("--only", choices=("serving", "heads", "models"), help="one part; default: all")
+    parser.add_argument(
+        "--only", choices=("serving", "heads", "models", "finetune"), help="one part; default: all"
+    )
     parser.add_argument("--images", type=Path, help="folder of JPEG files; default: cuts of two photographs")
     parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="default: %(default)s")
     parser.add_argument(
@@ -67,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="64 pictures and 2 rounds: does it run at all")
     heads.add_options(parser)
     models.add_options(parser)
+    finetune.add_options(parser)
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="default: %(default)s")
     return parser.parse_args()
 

@@ -1,194 +1,168 @@
-"""`python -m benchmarks.finetune`: images/s of training, this loop against timm's, in turns.
+"""Fine-tuning: its speed beside timm's loop, and with `--long` its accuracy: `python -m benchmarks.finetune`.
 
-Each side trains the same network with the same batch, optimiser, augmentation, label smoothing, clipping and
-moving average, in a process of its own. timm's side is the loop of its `train.py` with its own dataset and
-loader; it decodes its JPEG files in every epoch, as that does.
+The long part takes hours on a CPU. It runs the job itself, keeps what each run found in
+`OUT/finetune/`, curves included, and goes on there when it is started again.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import hashlib
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-_SKIPPED = 2
-"""First steps, which pay for what later ones find ready."""
-_RATE, _DECAY = 3e-4, 0.02
-_SMOOTHING, _CLIP, _EMA = 0.1, 1.0, 0.98
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import finetune_speed
+from benchmarks.finetune_accuracy import HEADS, LINEAR, Result, finetuned, heads
+from benchmarks.finetune_sets import ImageSet, few, folders, solar_cells
+from benchmarks.pictures import load_pictures
+
+CASES = ("elpv", "clothing10", "few")
+EACH = (5, 10, 20)
+PLAIN: Mapping[str, Any] = {"linear_probe": False}
+"""Fine-tuning as it is mostly done: everything at once from a random head."""
+HEAD_GOAL, NETWORK_GOAL, GAIN_GOAL = 0.855, 0.884, 0.03
+"""On the solar cells: of the best head, of the fine-tuned network (the paper's is 0.884), and its gain."""
+_SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+_FILE_WIDTH = 140
+_ROUNDS, _PICTURES = 3, 128
+
+
+def measure(options: argparse.Namespace, console: Console) -> None:
+    """Runs what the options ask for and prints a table each."""
+    speed(options, console)
+    if options.long:
+        out = options.out / "finetune"
+        out.mkdir(parents=True, exist_ok=True)
+        results = []
+        for one in accuracy(options, out, console):
+            results.append(one)
+            console.print(f"  {one.set}: {one.method} {100 * one.accuracy:.1f} % in {one.seconds:.0f} s")
+        show(results, console)
+        console.print(f"results, curves and logs: {out}")
+
+
+def speed(options: argparse.Namespace, console: Console) -> None:
+    """Images/s of training."""
+    folder = options.images or (_SHARED / "clothing10" if (_SHARED / "clothing10").is_dir() else None)
+    with tempfile.TemporaryDirectory() as name:
+        for number, data in enumerate(load_pictures(folder, _PICTURES)):
+            file = Path(name, f"class{number % 2}", f"{number}.jpg")
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(data)
+        arguments = ["--images", name, "--backbone", options.backbone, "--count", str(_PICTURES)]
+        arguments += ["--steps", "4" if options.quick else "16"]
+        finetune_speed.show(finetune_speed.race(arguments, 1 if options.quick else _ROUNDS), console)
+
+
+def accuracy(options: argparse.Namespace, out: Path, console: Console) -> Iterator[Result]:
+    """Every case, seed and way, one after the other; the linear head comes first."""
+    changed = dict(json.loads(options.settings))
+    cases: Mapping[str, Callable[[], Iterator[Result]]] = {
+        "elpv": lambda: _each_seed(options, out, changed, solar_cells, HEADS),
+        "clothing10": lambda: _each_seed(
+            options, out, changed, lambda seed: folders(_SHARED, "clothing10"), (LINEAR,)
+        ),
+        "few": lambda: _few(options, out, changed),
+    }
+    for case in options.cases.split(","):
+        console.print(f"{case}:")
+        yield from cases[case]()
+
+
+def _each_seed(
+    options: argparse.Namespace, out: Path, changed: Mapping[str, Any], make: Callable[[int], ImageSet],
+    names: Sequence[str],
+) -> Iterator[Result]:  # fmt: skip
+    for seed in _numbers(options.seeds):
+        images = make(seed)
+        yield from heads(images, options.backbone, out, names)
+        yield finetuned(images, f"{options.recipe}-{seed}", {"seed": seed, **changed}, options.backbone, out)
+
+
+def _few(options: argparse.Namespace, out: Path, changed: Mapping[str, Any]) -> Iterator[Result]:
+    whole = folders(_SHARED, "clothing10")
+    for seed in _numbers(options.seeds):
+        for each in EACH:
+            images = few(whole, each, seed)
+            yield from heads(images, options.backbone, out, (LINEAR,))
+            for recipe, more in ((options.recipe, {}), (f"{options.recipe}-plain", PLAIN)):
+                settings = {"seed": seed, **changed, **more}
+                yield finetuned(images, f"{recipe}-{seed}", settings, options.backbone, out)
+
+
+def show(results: Sequence[Result], console: Console) -> None:
+    """One row a set and way, over its seeds."""
+    rows: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        rows.setdefault((_without_seed(one.set), _without_seed(one.method)), []).append(one)
+    table = Table(title="Accuracy on held-out images, mean over the seeds", title_justify="left")
+    for column in ("set", "way", "accuracy", "each", "judged by", "CPU s", "kept", "curves say"):
+        table.add_column(column, overflow="fold")
+    for (name, method), runs in rows.items():
+        table.add_row(
+            name,
+            method,
+            f"{100 * _mean(runs):.1f} %",
+            " ".join(f"{100 * run.accuracy:.1f}" for run in runs),
+            f"{100 * statistics.mean(run.chosen_by for run in runs):.1f} %",
+            f"{statistics.mean(run.cpu_seconds for run in runs):.0f}",
+            " ".join(sorted({run.variant for run in runs})),
+            " ".join(sorted({symptom for run in runs for symptom in run.symptoms})),
+        )
+    console.print(table)
+    solar = {method: runs for (name, method), runs in rows.items() if name == "elpv"}
+    networks = {method: _mean(runs) for method, runs in solar.items() if method not in HEADS}
+    if networks:
+        best, linear = max(_mean(solar[name]) for name in HEADS), _mean(solar[LINEAR])
+        tuned = max(networks.values())
+        for what, found, goal in (
+            ("best head", best, HEAD_GOAL),
+            ("fine-tuned", tuned, NETWORK_GOAL),
+            ("gain over the linear head", tuned - linear, GAIN_GOAL),
+        ):
+            verdict = "[green]met" if found >= goal else "[red]not met"
+            console.print(f"solar cells, {what}: {100 * found:.1f}, goal {100 * goal:.1f}: {verdict}")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of this part."""
+    parser.add_argument("--long", action="store_true", help="fine-tune: hours on a CPU")
+    parser.add_argument("--cases", default=",".join(CASES), help="of the long part; default: %(default)s")
+    parser.add_argument("--seeds", default="0,1,2", help="of the long part; default: %(default)s")
+    parser.add_argument("--settings", default="{}", help="of fine-tuning, as JSON; default: %(default)s")
+    parser.add_argument("--recipe", default="lp-ft", help="what they are called; default: %(default)s")
 
 
 def main() -> int:
-    """Runs both sides in turns and prints the ratio of their medians."""
-    options = _options()
-    if options.side:
-        side = {"penult": penult_side, "timm": timm_side}[options.side]
-        with contextlib.redirect_stdout(sys.stderr):
-            measured = side(options)
-        print(json.dumps(measured))
-        return 0
-    found: dict[str, list[dict[str, float]]] = {"penult": [], "timm": []}
-    for number in range(options.rounds):
-        for name in ("penult", "timm") if number % 2 == 0 else ("timm", "penult"):
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.finetune", *sys.argv[1:], "--side", name],
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-            found[name].append(json.loads(done.stdout))
-            print(name, {key: round(value, 3) for key, value in found[name][-1].items()}, flush=True)
-    for unit in ("images_per_second", "images_per_cpu_second"):
-        ours, theirs = (statistics.median(run[unit] for run in found[name]) for name in ("penult", "timm"))
-        print(f"{unit}: penult {ours:.1f}, timm {theirs:.1f}, ratio {ours / theirs:.2f}")
+    """Entry point. The exit status says whether it ran, not whether the goals are met."""
+    parser = argparse.ArgumentParser("python -m benchmarks.finetune", description=__doc__)
+    add_options(parser)
+    parser.add_argument("--images", type=Path, help="folder of JPEG files, for the speed")
+    parser.add_argument("--backbone", default="tf_efficientnet_lite0", help="default: %(default)s")
+    parser.add_argument("--quick", action="store_true", help="a short race: does it run at all")
+    parser.add_argument("--out", type=Path, default=Path("bench-results"), help="default: %(default)s")
+    measure(parser.parse_args(), Console(width=None if sys.stdout.isatty() else _FILE_WIDTH))
     return 0
 
 
-def penult_side(options: argparse.Namespace) -> dict[str, float]:
-    """The loop of the service on decoded pictures."""
-    import numpy as np
-    import torch
-
-    from penult_server.core.images import ImageLimits
-    from penult_server.engine.backbones.catalog import Catalog
-    from penult_server.engine.finetune.curves import read_rows
-    from penult_server.engine.finetune.data import TrainingSet
-    from penult_server.engine.finetune.loop import finetune
-    from penult_server.engine.finetune.network import Classifier, prepare
-    from penult_server.engine.finetune.pictures import Pictures
-    from penult_server.engine.finetune.run import Material
-    from penult_server.engine.finetune.settings import parse_settings
-    from penult_server.engine.malloc import tune_malloc
-    from penult_server.engine.workers.messages import Channel
-    from penult_server.engine.workers.task import Task
-
-    tune_malloc()
-    files, targets, classes = _files(options)
-    epochs = -(-options.steps // max(1, len(files) // options.batch_size))
-    settings = parse_settings(
-        {
-            "start": "random", "epochs": epochs, "batch_size": options.batch_size, "layer_decay": 1.0,
-            "weight_decay": _DECAY, "label_smoothing": _SMOOTHING, "clip_norm": _CLIP,
-            "ema": _EMA, "average_from": 1, "batch_norm": "update", "checkpoint_seconds": 1e6,
-            "loader_workers": options.workers,
-        }
-    )  # fmt: skip
-    built = Catalog(None, None, allow_download=False).untrained(options.backbone)
-    model = Classifier(built.network, classes).to(memory_format=torch.channels_last)
-    prepare(model, settings, len(files))
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "wb") as nowhere:
-        place = Path(folder)
-        pictures = Pictures(files, built.facts.preprocess, ImageLimits())
-        pictures.examine(place, 1 << 33, lambda done: None)
-        everything = np.arange(len(files))
-        few = everything[:2], np.array(targets[:2])
-        train = TrainingSet(pictures, everything, np.array(targets))
-        material = Material(train, tuple(map(str, files)), few, few, built.facts.preprocess)
-        before = _cpu_seconds()
-        finetune(model, material, settings, _RATE, place, Task(place, Channel(nowhere.fileno())))
-        cpu = _cpu_seconds() - before
-        rows = [row for row in read_rows(place / "curves.jsonl") if "loss" in row]
-    kept = rows[_SKIPPED:]
-    seconds = sum(row["seconds"] for row in kept)
-    return {
-        "images_per_second": len(kept) * options.batch_size / seconds,
-        "images_per_cpu_second": len(rows) * options.batch_size / cpu,
-        "loading": sum(row["loading"] * row["seconds"] for row in kept) / seconds,
-    }
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
-def timm_side(options: argparse.Namespace) -> dict[str, float]:
-    """What timm's train.py does for each batch, with timm's own parts."""
-    import timm
-    from timm.data import create_dataset, create_loader, resolve_data_config
-    from timm.loss import LabelSmoothingCrossEntropy
-    from timm.optim import create_optimizer_v2
-    from timm.utils import AverageMeter, ModelEmaV3, dispatch_clip_grad
-
-    files, targets, classes = _files(options)
-    model = timm.create_model(options.backbone, pretrained=False, num_classes=classes).train()
-    config = resolve_data_config({}, model=model)
-    with tempfile.TemporaryDirectory() as folder:
-        for file, target in zip(files, targets, strict=True):
-            (Path(folder) / str(target)).mkdir(exist_ok=True)
-            (Path(folder) / str(target) / f"{_name(file)}.jpg").symlink_to(file)
-        loader = create_loader(
-            create_dataset("", root=folder, is_training=True),
-            input_size=config["input_size"], batch_size=options.batch_size, is_training=True, no_aug=False,
-            scale=(0.5, 1.0), hflip=0.5, color_jitter=0.0, interpolation=config["interpolation"],
-            mean=config["mean"], std=config["std"], num_workers=options.workers, use_prefetcher=False,
-            persistent_workers=options.workers > 0,
-        )  # fmt: skip
-        optimizer = create_optimizer_v2(model, "adamw", lr=_RATE, weight_decay=_DECAY)
-        loss_of, ema, losses = LabelSmoothingCrossEntropy(_SMOOTHING), ModelEmaV3(model, _EMA), AverageMeter()
-        spent, waited, steps = 0.0, 0.0, 0
-        before, last = _cpu_seconds(), time.monotonic()
-        while steps < options.steps:
-            for x, target in loader:
-                loaded = time.monotonic()
-                loss = loss_of(model(x), target)
-                optimizer.zero_grad()
-                loss.backward()
-                dispatch_clip_grad(model.parameters(), _CLIP)
-                optimizer.step()
-                ema.update(model, step=steps)
-                losses.update(loss.item(), x.size(0))
-                steps += 1
-                now = time.monotonic()
-                if steps > _SKIPPED:
-                    spent += now - last
-                    waited += loaded - last
-                last = now
-                if steps == options.steps:
-                    break
-        cpu = _cpu_seconds() - before
-        del loader
-    return {
-        "images_per_second": (steps - _SKIPPED) * options.batch_size / spent,
-        "images_per_cpu_second": steps * options.batch_size / cpu,
-        "loading": waited / spent,
-    }
+def _mean(runs: Sequence[Result]) -> float:
+    return statistics.mean(run.accuracy for run in runs)
 
 
-def _files(options: argparse.Namespace) -> tuple[list[Path], list[int], int]:
-    """The first `count` pictures of a folder of folders, class after class in turns."""
-    folders = sorted(path for path in options.images.iterdir() if path.is_dir())
-    listed = [sorted(folder.glob("*.jp*g")) for folder in folders]
-    rows = [(file, n) for row in zip(*listed, strict=False) for n, file in enumerate(row)][: options.count]
-    return [file for file, _ in rows], [target for _, target in rows], len(folders)
-
-
-def _name(file: Path) -> str:
-    return hashlib.sha256(str(file).encode()).hexdigest()[:16]
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m benchmarks.finetune", description=main.__doc__)
-    parser.add_argument(
-        "--images", type=Path, required=True, help="folder with a folder of JPEG files a class"
-    )
-    parser.add_argument(
-        "--backbone", default="tf_efficientnet_lite0", help="a name of timm; default: %(default)s"
-    )
-    parser.add_argument("--count", type=int, default=256, help="pictures; default: %(default)s")
-    parser.add_argument("--batch-size", type=int, default=32, help="default: %(default)s")
-    parser.add_argument("--steps", type=int, default=16, help="a round; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=1, help="loader processes; default: %(default)s")
-    parser.add_argument("--side", choices=("penult", "timm"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+def _without_seed(name: str) -> str:
+    head, _, tail = name.rpartition("-")
+    return head if head and tail.isdigit() else name
 
 
 if __name__ == "__main__":
