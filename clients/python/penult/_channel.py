@@ -12,19 +12,25 @@ import grpc
 
 from penult._version import __version__
 from penult.errors import InvalidArgument
+from penult.v1 import backbone_pb2, dataset_pb2, feature_pb2, index_pb2, job_pb2, model_pb2
 
 MAX_MESSAGE_BYTES = 64 << 20
 """Limit of one message in each direction, the same as the server's."""
 
 API_KEY_VARIABLE = "PENULT_API_KEY"
 
-# Calls without a retry. Where a server dies before the first answer of a stream that may be retried, the call
-# never ends, not even when it is cancelled (seen with grpcio 1.85).
-_NO_RETRY = ["AddItemsStream", "SearchStream"]
+# Calls that gRPC does not retry: `_duplex.py` says why, and retries where that can be done.
+_STREAMED = [
+    {"service": service.full_name, "method": method.name}
+    for file in (backbone_pb2, dataset_pb2, feature_pb2, index_pb2, job_pb2, model_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if method.server_streaming
+]
 # One policy for all other methods: reads are idempotent, and writes carry a request_id.
 _SERVICE_CONFIG = {
     "methodConfig": [
-        {"name": [{"service": "penult.v1.IndexService", "method": method} for method in _NO_RETRY]},
+        {"name": _STREAMED},
         {
             "name": [{}],
             "retryPolicy": {

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import queue
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
-import grpc
-
 from penult._batches import MAX_PENDING_BYTES, MAX_PENDING_CHUNKS
 from penult._channel import Endpoint
+from penult._duplex import AsyncDuplex, Duplex
 from penult._status import translated
-from penult._stream import ended_early, next_response, stalled
-from penult._verdict import Verdict
 
 
 class _Window:
@@ -47,26 +43,19 @@ def exchange(
     `timeout` bounds the wait for each answer.
     """
     window = _Window()
-    outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    seconds = timeout or endpoint.timeout
-    with translated(endpoint.target):
-        call = method(iter(outbox.get, None), metadata=endpoint.metadata)
-        try:
-            for request in requests:
-                outbox.put(request)
-                window.sent(request)
-                if window.full:
-                    response = next_response(call, seconds)
-                    window.answered()
-                    yield response
-            outbox.put(None)
-            while window:
-                response = next_response(call, seconds)
+    with translated(endpoint.target), contextlib.closing(Duplex(method, endpoint, timeout)) as stream:
+        for request in requests:
+            stream.send(request)
+            window.sent(request)
+            if window.full:
+                response = stream.answer()
                 window.answered()
                 yield response
-        finally:
-            outbox.put(None)  # the sender waits on the outbox even when the call has ended
-            call.cancel()
+        stream.end()
+        while window:
+            response = stream.answer()
+            window.answered()
+            yield response
 
 
 async def exchange_async(
@@ -74,38 +63,16 @@ async def exchange_async(
 ) -> AsyncGenerator[Any, None]:
     """The same for asyncio."""
     window = _Window()
-    outbox: asyncio.Queue[Any] = asyncio.Queue()
-    seconds = timeout or endpoint.timeout
-
-    async def sending() -> AsyncIterator[Any]:
-        while (request := await outbox.get()) is not None:
-            yield request
-
-    with translated(endpoint.target):
-        call = method(sending(), metadata=endpoint.metadata)
-        verdict = Verdict(call)
-
-        async def receive() -> Any:
-            try:
-                response = await asyncio.wait_for(call.read(), seconds)
-            except asyncio.TimeoutError:
-                raise stalled(seconds) from None
-            except grpc.aio.AioRpcError as error:
-                raise await verdict.on(error) from None
-            if response is grpc.aio.EOF:
-                raise ended_early()
+    with translated(endpoint.target), contextlib.closing(AsyncDuplex(method, endpoint, timeout)) as stream:
+        async for request in requests:
+            stream.send(request)
+            window.sent(request)
+            if window.full:
+                response = await stream.answer()
+                window.answered()
+                yield response
+        stream.end()
+        while window:
+            response = await stream.answer()
             window.answered()
-            return response
-
-        try:
-            async for request in requests:
-                outbox.put_nowait(request)
-                window.sent(request)
-                if window.full:
-                    yield await receive()
-            outbox.put_nowait(None)
-            while window:
-                yield await receive()
-        finally:
-            outbox.put_nowait(None)
-            call.cancel()
+            yield response

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
 import os
-import queue
 import warnings
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
-
-import grpc
 
 from penult._aligned import Aligned
 from penult._batches import MAX_PENDING_BYTES, MAX_PENDING_CHUNKS
 from penult._channel import Endpoint
 from penult._chunks import Chunk
 from penult._datasets import Labels, label_tuple, new_request_id, split_number
+from penult._duplex import AsyncDuplex, Duplex
 from penult._status import translated
-from penult._stream import ended_early, next_response, stalled
 from penult.dataset_types import SplitName, UploadSummary
 from penult.errors import SkippedImages
 from penult.sources import count_hint
@@ -131,28 +128,18 @@ def upload(
 
     `timeout` bounds the wait for each answer.
     """
-    outbox: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
-    with translated(endpoint.target):
-        call = method(iter(outbox.get, None), metadata=endpoint.metadata)
-
-        def answer() -> int:
-            return tally.answer(next_response(call, timeout or endpoint.timeout))
-
-        try:
-            outbox.put(Request(dataset=name, request_id=new_request_id()))
-            next_response(call, timeout or endpoint.timeout)  # so that an unknown dataset is told at once
-            for chunk in source:
-                outbox.put(described.request(chunk))
-                tally.push(chunk)
-                if tally.full:
-                    yield answer()
-            described.check_used()
-            outbox.put(None)
-            while tally:
-                yield answer()
-        finally:
-            outbox.put(None)  # the sender waits on the outbox even when the call has ended
-            call.cancel()
+    with translated(endpoint.target), contextlib.closing(Duplex(method, endpoint, timeout)) as stream:
+        stream.send(Request(dataset=name, request_id=new_request_id()))
+        stream.answer()  # so that an unknown dataset is told at once
+        for chunk in source:
+            stream.send(described.request(chunk))
+            tally.push(chunk)
+            if tally.full:
+                yield tally.answer(stream.answer())
+        described.check_used()
+        stream.end()
+        while tally:
+            yield tally.answer(stream.answer())
 
 
 async def upload_async(
@@ -165,37 +152,15 @@ async def upload_async(
     timeout: float | None,
 ) -> AsyncGenerator[int, None]:
     """The same for asyncio."""
-    outbox: asyncio.Queue[Request | None] = asyncio.Queue()
-
-    async def requests() -> AsyncIterator[Request]:
-        while (request := await outbox.get()) is not None:
-            yield request
-
-    with translated(endpoint.target):
-        call = method(requests(), metadata=endpoint.metadata)
-
-        async def receive() -> pb.UploadExamplesResponse:
-            seconds = timeout or endpoint.timeout
-            try:
-                response = await asyncio.wait_for(call.read(), seconds)
-            except asyncio.TimeoutError:
-                raise stalled(seconds) from None
-            if response is grpc.aio.EOF:
-                raise ended_early()
-            return response  # type: ignore[no-any-return]  # stubs are untyped
-
-        try:
-            outbox.put_nowait(Request(dataset=name, request_id=new_request_id()))
-            await receive()
-            async for chunk in source:
-                outbox.put_nowait(described.request(chunk))
-                tally.push(chunk)
-                if tally.full:
-                    yield tally.answer(await receive())
-            described.check_used()
-            outbox.put_nowait(None)
-            while tally:
-                yield tally.answer(await receive())
-        finally:
-            outbox.put_nowait(None)
-            call.cancel()
+    with translated(endpoint.target), contextlib.closing(AsyncDuplex(method, endpoint, timeout)) as stream:
+        stream.send(Request(dataset=name, request_id=new_request_id()))
+        await stream.answer()
+        async for chunk in source:
+            stream.send(described.request(chunk))
+            tally.push(chunk)
+            if tally.full:
+                yield tally.answer(await stream.answer())
+        described.check_used()
+        stream.end()
+        while tally:
+            yield tally.answer(await stream.answer())
