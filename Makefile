@@ -43,6 +43,8 @@ test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tes
 
 test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
 	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults $(ARGS)
+	@# And everything end to end with the rows in PostgreSQL, where that is installed.
+	@PENULT_TEST_LONG=1 PENULT_TEST_POSTGRESQL=1 $(BIN)/python -m pytest tests/e2e $(ARGS)
 
 image-test: ## Build the image and run it without a Docker engine (Debian, root); FULL=1 for all of it
 	@deploy/image-test.sh

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import Cluster, shared_cluster
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -20,6 +22,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no test images at {folder}; set PENULT_TEST_DATA to a folder that has them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Cluster:
+    """A real PostgreSQL; skips where Debian's package is not installed."""
+    return shared_cluster()
 
 
 @pytest.fixture(scope="session")

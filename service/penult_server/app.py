@@ -50,13 +50,12 @@ from penult_server.logs import configure_logs
 from penult_server.parts.gate import Gate, gate
 from penult_server.parts.indexes import KINDS, index_parts
 from penult_server.parts.models import model_parts
-from penult_server.settings import Settings
+from penult_server.settings import Settings, problems
 from penult_server.store.blobs import Blobs
-from penult_server.store.data_dir import exclusive
-from penult_server.store.database import FILE as DATABASE
 from penult_server.store.database import Database
 from penult_server.store.dataset_snapshots import DatabaseSnapshots
 from penult_server.store.datasets import DatasetStore
+from penult_server.store.home import at_home
 from penult_server.store.imported_backbones import ImportedBackboneStore
 from penult_server.store.job_directories import JobDirectories
 from penult_server.store.jobs import DatabaseJobs
@@ -80,14 +79,8 @@ def serve_command(arguments: list[str]) -> int:
     """`penult-server serve`: exit status 0 after a drain, 2 for wrong settings, 1 if it cannot start."""
     try:
         settings = Settings.load(arguments)
-    except FileNotFoundError as error:
-        sys.stderr.write(f"penult-server: no settings file at {error}\n")
-        return 2
-    except ValidationError as error:
-        for problem in error.errors():
-            name = ".".join(map(str, problem["loc"])) or "settings"
-            got = f" (got {problem.get('input')!r})" if problem["loc"] else ""
-            sys.stderr.write(f"penult-server: {name}: {problem['msg']}{got}\n")
+    except (FileNotFoundError, ValidationError) as error:
+        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
         return 2
     configure_logs(settings.log_level, settings.log_format)
     allow_open_files()
@@ -108,8 +101,7 @@ async def serve(settings: Settings, torch_device: torch.device, jpeg_decoder: Nv
     """Runs until SIGTERM or SIGINT, then drains. Returns the exit status."""
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(exclusive(settings.data_dir))
-            database = held.enter_context(contextlib.closing(Database(settings.data_dir / DATABASE)))
+            database = held.enter_context(at_home(settings.data_dir, settings.database))
             entrance = await gate(settings, database)
             watching = Watching(settings.metrics_listen, settings.tracing_endpoint)
             held.callback(watching.close)

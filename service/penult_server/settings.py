@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -32,6 +33,10 @@ class Settings(BaseSettings):
     config: Path | None = Field(None, description="TOML file with any of these settings, by their names.")
     data_dir: Path = Field(
         Path("penult-data"), description="Everything that lasts: imported backbones, datasets, jobs, models."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL for all rows (`postgresql://user@host/name`); else they are in data_dir.",
     )
     listen: str = Field(
         "127.0.0.1:50051", description="HOST:PORT of the gRPC server; port 0 picks a free one."
@@ -175,6 +180,11 @@ class Settings(BaseSettings):
             raise ValueError("must be HOST:PORT, such as 127.0.0.1:50051")
         return value
 
+    @field_validator("database_url", mode="before")
+    @classmethod
+    def _none_if_empty(cls, value: Any) -> Any:
+        return value or None  # a variable of a compose file is empty where it is not set
+
     @model_validator(mode="after")
     def _whole_tls(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -182,6 +192,11 @@ class Settings(BaseSettings):
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
         return self
+
+    @property
+    def database(self) -> str | None:
+        """The URL of the database as it is, with its password; None for the file in the data directory."""
+        return None if self.database_url is None else self.database_url.get_secret_value()
 
     @classmethod
     def load(cls, arguments: list[str]) -> Settings:
@@ -214,6 +229,18 @@ def _config_path(arguments: list[str]) -> Path | None:
     parser.add_argument("--config", type=Path, default=os.environ.get("PENULT_CONFIG"))
     given = parser.parse_known_args(arguments)[0].config
     return None if given is None else Path(given)
+
+
+def problems(error: ValidationError | FileNotFoundError) -> list[str]:
+    """What is wrong with them, a line each, without the passwords of URLs."""
+    if isinstance(error, FileNotFoundError):
+        return [f"no settings file at {error}"]
+    lines = []
+    for problem in error.errors():
+        name = ".".join(map(str, problem["loc"])) or "settings"
+        got = f" (got {problem.get('input')!r})" if problem["loc"] else ""
+        lines.append(re.sub(r"://[^/@]*@", "://…@", f"{name}: {problem['msg']}{got}"))
+    return lines
 
 
 def markdown_table() -> str:

@@ -18,6 +18,8 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.databases import shared_cluster
+
 START_SECONDS = 120
 
 
@@ -67,6 +69,8 @@ def running_server(
 ) -> Iterator[RunningServer]:
     """A server with these flags; killed at the end of the block if it still runs."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PENULT_")}
+    if os.environ.get("PENULT_TEST_POSTGRESQL"):  # all end-to-end tests on the other database
+        env.setdefault("PENULT_DATABASE_URL", shared_cluster().of(data_dir))
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", module, "serve", "--listen", "127.0.0.1:0"),

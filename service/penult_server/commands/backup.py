@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penult_server.commands.data_dir import add_option, data_dir_of
+from penult_server.commands.data_dir import add_options, settings_of
 from penult_server.core.errors import PenultError
+from penult_server.settings import Settings, problems
 from penult_server.store import backup as store
 
 
@@ -22,11 +23,10 @@ def backup_command(arguments: list[str]) -> int:
         "penult-server backup", description="Copy all that a server keeps, also while it runs."
     )
     parser.add_argument("target", type=Path, help="folder to make")
-    add_option(parser)
+    add_options(parser)
     options = parser.parse_args(arguments)
-    return _told(
-        options, lambda data_dir: store.backup(data_dir, options.target, importlib.metadata.version("penult"))
-    )
+    version = importlib.metadata.version("penult")
+    return _told(options, lambda at: store.backup(at.data_dir, options.target, version, at.database))
 
 
 def restore_command(arguments: list[str]) -> int:
@@ -35,19 +35,19 @@ def restore_command(arguments: list[str]) -> int:
         "penult-server restore", description="Make a data directory of a backup, after checking all of it."
     )
     parser.add_argument("source", type=Path, help="folder that `backup` made")
-    add_option(parser)
+    add_options(parser)
     options = parser.parse_args(arguments)
-    return _told(options, lambda data_dir: store.restore(options.source, data_dir))
+    return _told(options, lambda at: store.restore(options.source, at.data_dir, at.database))
 
 
-def _told(options: argparse.Namespace, work: Callable[[Path], dict[str, Any]]) -> int:
+def _told(options: argparse.Namespace, work: Callable[[Settings], dict[str, Any]]) -> int:
     try:
-        made = work(data_dir_of(options))
+        made = work(settings_of(options))
     except PenultError as error:
         sys.stderr.write(f"penult-server: {error.message}{f' ({error.hint})' if error.hint else ''}\n")
         return 1
     except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.write(f"penult-server: the settings cannot be read: {error}\n")
+        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
         return 2
     except OSError as error:
         sys.stderr.write(f"penult-server: {error.strerror}\n")

@@ -22,10 +22,13 @@ from penult_server.core.errors import PenultError
 from penult_server.engine.backbones.catalog import Catalog
 from penult_server.engine.loader import pick_device
 from penult_server.engine.machine import cores, memory_bytes
-from penult_server.settings import Settings
+from penult_server.settings import Settings, problems
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.data_dir import exclusive
 from penult_server.store.database import FILE, Database
+from penult_server.store.home import MARK, check_kind
+from penult_server.store.postgresql import PostgreSql
+from penult_server.store.sqlite import damage
 
 _LEAST_DISK, _LEAST_MEMORY = 2 << 30, 2 << 30
 _LEAST_DAYS = 14
@@ -46,7 +49,7 @@ def doctor_command(arguments: list[str]) -> int:
     try:
         settings = Settings.load(arguments)
     except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.write(f"fail  settings   {error}\n")
+        sys.stderr.writelines(f"fail  settings   {line}\n" for line in problems(error))
         return 2
     failed = False
     for finding in examine(settings):
@@ -59,7 +62,7 @@ def doctor_command(arguments: list[str]) -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """One look after the other; none depends on another."""
-    for look in (_machine, _device, _data_dir, _weights, _ports, _access):
+    for look in (_machine, _device, _data_dir, _database, _weights, _ports, _access):
         try:
             yield from look(settings)
         except PenultError as error:
@@ -103,22 +106,35 @@ def _data_dir(settings: Settings) -> Iterator[Finding]:
     enough = free >= _LEAST_DISK
     mend = "" if enough else "free some space, or move the data directory"
     yield Finding("ok" if enough else "warn", "data", f"{directory}: {free / 2**30:.1f} GiB free", mend)
-    if (directory / FILE).exists():
-        yield from _database(directory)
 
 
-def _database(directory: Path) -> Iterator[Finding]:
+def _database(settings: Settings) -> Iterator[Finding]:
+    directory = settings.data_dir
+    check_kind(directory, settings.database)
+    if settings.database is not None:
+        yield from _postgresql(settings.database)
+        return
+    if not (directory / FILE).exists():
+        return
     try:
         with exclusive(directory):
             running = False
     except PenultError:
         running = True
-    problems = Database.damage(directory / FILE)
+    found = damage(directory / FILE)
     state = "a server runs on it" if running else "no server runs on it"
-    if problems:
-        yield Finding("fail", "database", f"damaged: {problems[0]}", "restore the latest backup")
+    if found:
+        yield Finding("fail", "database", f"damaged: {found[0]}", "restore the latest backup")
     else:
         yield Finding("ok", "database", f"whole; {state}")
+
+
+def _postgresql(url: str) -> Iterator[Finding]:
+    with contextlib.closing(PostgreSql(url)) as database:
+        facts = database.facts()
+    mend = "" if facts["fsync"] == "on" else "with fsync off, a power cut can take what was acknowledged"
+    text = f"PostgreSQL {facts['server_version']} answers, fsync {facts['fsync']}"
+    yield Finding("warn" if mend else "ok", "database", text, mend)
 
 
 def _weights(settings: Settings) -> Iterator[Finding]:
@@ -147,10 +163,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 def _access(settings: Settings) -> Iterator[Finding]:
     keys = []
-    if (settings.data_dir / FILE).exists():
-        with_keys = Database(settings.data_dir / FILE, migrate=False)
-        keys = DatabaseKeys(with_keys).all()
-        with_keys.close()
+    if (settings.data_dir / (FILE if settings.database is None else MARK)).exists():
+        place = settings.data_dir / FILE if settings.database is None else PostgreSql(settings.database)
+        with contextlib.closing(Database(place, migrate=False)) as database:
+            keys = DatabaseKeys(database).all()
     if settings.tls_cert is not None and settings.tls_key is not None:
         yield _certificate(settings.tls_cert, settings.tls_key)
     encrypted, closed = settings.tls_cert is not None, bool(keys) or settings.tls_client_ca is not None

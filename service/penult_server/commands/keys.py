@@ -12,10 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penult_server.commands.data_dir import add_option, data_dir_of, opened
+from penult_server.commands.data_dir import add_options, settings_of
 from penult_server.core.access import REFRESH_SECONDS, ApiKey, Scope, make_key
 from penult_server.core.errors import PenultError
+from penult_server.settings import problems
 from penult_server.store.api_keys import DatabaseKeys
+from penult_server.store.home import visited
 
 _UNITS = {"h": 3600.0, "d": 24 * 3600.0}
 
@@ -24,13 +26,14 @@ def keys_command(arguments: list[str]) -> int:
     """Exit status 0; 1 where it was refused; 2 for wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        with opened(data_dir_of(options)) as database:
+        settings = settings_of(options)
+        with visited(settings.data_dir, settings.database) as database:
             options.action(DatabaseKeys(database), options)
     except PenultError as error:
         sys.stderr.write(f"penult-server: {error.message}{f' ({error.hint})' if error.hint else ''}\n")
         return 1
     except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.write(f"penult-server: the settings cannot be read: {error}\n")
+        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
         return 2
     return 0
 
@@ -100,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     revoke.add_argument("id", help="as `list` shows it")
     revoke.set_defaults(action=_revoke)
     for action in (create, show, revoke):
-        add_option(action)
+        add_options(action)
     return parser
 
 

@@ -109,6 +109,7 @@ class OpenIndex:
             NotFound: the index was deleted.
             InvalidArgument: the request_id was used for another write.
             ResourceExhausted: the disk is full; nothing was written.
+            Unavailable: the database cannot be reached; whether it was written nobody knows.
         """
         answer: asyncio.Future[WriteReceipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, answer))
@@ -223,6 +224,9 @@ class OpenIndex:
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)
+            if isinstance(error, Unavailable):
+                self._vectors = None  # nobody knows whether it was committed: it is loaded anew
+                self._changed(self)
             if not isinstance(error, Exception):
                 raise
             return

@@ -9,7 +9,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from penult_server.core.errors import FailedPrecondition, NotFound, PenultError, ResourceExhausted
+from penult_server.core.errors import (
+    FailedPrecondition,
+    NotFound,
+    PenultError,
+    ResourceExhausted,
+    Unavailable,
+)
 from penult_server.core.job_feed import JobFeed
 from penult_server.core.job_ports import (
     JobDirectories,
@@ -39,7 +45,7 @@ from penult_server.core.time_left import TimeLeft
 
 MAX_LOSSES = 3
 """Runs in a row that a job may lose with their workers before it saves anything; then it fails."""
-_FULL_DISK_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 _SERVER_ENDED = JobError("SERVER_ENDED", "the server ended while the job ran", "start the job again")
 
 
@@ -71,7 +77,8 @@ class JobRunner:
 
         `publish`: by kind, for those that make more than a result to show.
 
-        `report(job_id, error)` hears what keeps a job from being settled, such as a full disk.
+        `report(job_id, error)` hears what keeps a job from being settled, such as a full disk; "" stands for
+        whatever job would be next.
         """
         self._store = store
         self._directories = directories
@@ -109,7 +116,11 @@ class JobRunner:
         """Starts queued jobs, oldest first, until `close`."""
         while not self._closing:
             self._work.clear()
-            await self._start_some()
+            try:
+                await self._start_some()
+            except Unavailable as error:
+                self._report("", error)
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.wake)
             await self._work.wait()
 
     async def close(self) -> None:
@@ -152,9 +163,10 @@ class JobRunner:
         while True:
             try:
                 return await self._settle(job, end)
-            except ResourceExhausted as error:  # a full disk is somebody's to clear; the end must not be lost
+            # A full disk or a lost database is somebody's to mend; the end must not be lost.
+            except (ResourceExhausted, Unavailable) as error:
                 self._report(job_id, error)
-                await asyncio.sleep(_FULL_DISK_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _work_on(self, job: Job) -> WorkerEnd:
         directory = self._directories.path(job.id)

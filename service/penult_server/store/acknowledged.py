@@ -69,9 +69,9 @@ def forget_old(connection: sa.Connection) -> None:
 
 
 def _of(request_id: str) -> sa.Select[tuple[int, str, str]]:
-    if len(request_id.encode()) > MAX_ID_BYTES:
+    if len(request_id.encode()) > MAX_ID_BYTES or "\0" in request_id:
         raise InvalidArgument(
-            "BAD_REQUEST_ID", f"a request_id has at most {MAX_ID_BYTES} bytes", field="request_id"
+            "BAD_REQUEST_ID", f"a request_id has at most {MAX_ID_BYTES} bytes and no NUL", field="request_id"
         )
     columns = acknowledged.c.position, acknowledged.c.write, acknowledged.c.answer_json
     return sa.select(*columns).where(acknowledged.c.request_id == request_id)

@@ -1,4 +1,6 @@
-"""A backup: the database as it was at one moment, and all files that it names, while a server works on.
+"""A backup: the rows as they were at one moment, and all files that they name, while a server works on.
+
+It holds the rows as a file of SQLite, whatever the database is, and can be restored to either kind.
 
 A file is durable before the row that names it. So files are copied, then the database, then the files that
 have come meanwhile; a file which a row names and which was made and removed between two looks is the one
@@ -21,32 +23,43 @@ from pathlib import Path
 from typing import Any
 
 from penult_server.core.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from penult_server.store.copied_rows import copy_rows
 from penult_server.store.database import FILE, Database
 from penult_server.store.files import rename_durably, sync_directory
+from penult_server.store.home import MARK, check_kind, check_pair, promise
+from penult_server.store.postgresql import PostgreSql
+from penult_server.store.sqlite import damage
 
 MANIFEST = "backup.json"
 # What can be made again (features, downloads, working copies of vectors), and what is being written.
-_LEFT_OUT = frozenset({"cache", "hub", "index-vectors", ".incoming", ".lock"})
+_LEFT_OUT = frozenset({"cache", "hub", "index-vectors", ".incoming", ".lock", MARK})
 _TRIES = 5
 _BLOCK = 1 << 20
 
 
-def backup(data_dir: Path, target: Path, version: str) -> dict[str, Any]:
+def backup(data_dir: Path, target: Path, version: str, url: str | None = None) -> dict[str, Any]:
     """Makes the folder `target`, at once and as a whole; says what is in it.
 
+    `url` is that of the database, None where it is the file in `data_dir`.
+
     Raises:
-        NotFound: there is no database in `data_dir`.
-        FailedPrecondition: there is something at `target` already.
-        Unavailable: files vanished faster than they were copied.
+        NotFound: there is no database in `data_dir`, nor one that belongs to it.
+        FailedPrecondition: there is something at `target` already; or the database is not that of `data_dir`,
+            or of another version.
+        Unavailable: files vanished faster than they were copied, or the database cannot be reached.
     """
-    if not (data_dir / FILE).is_file():
+    check_kind(data_dir, url)
+    if not (data_dir / (FILE if url is None else MARK)).is_file():
         raise NotFound("NO_DATA_DIR", "there is no server's database there", hint="give its --data-dir")
     _check_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _workspace(target) as workspace:
         for _ in range(_TRIES):
             _copy_files(data_dir, workspace)
-            _copy_database(data_dir / FILE, workspace / FILE)
+            if url is None:
+                _copy_database(data_dir / FILE, workspace / FILE)
+            else:
+                _copy_rows(data_dir, url, workspace / FILE)
             _copy_files(data_dir, workspace)
             if not _missing(workspace):
                 break
@@ -64,13 +77,16 @@ def backup(data_dir: Path, target: Path, version: str) -> dict[str, Any]:
     return manifest
 
 
-def restore(source: Path, data_dir: Path) -> dict[str, Any]:
+def restore(source: Path, data_dir: Path, url: str | None = None) -> dict[str, Any]:
     """Makes `data_dir` of a backup after checking every byte of it; says what is in it.
+
+    With `url`, the rows go into that database, which has to be empty.
 
     Raises:
         NotFound: there is no backup at `source`.
         DataLoss: it is damaged.
-        FailedPrecondition: there is something at `data_dir` already.
+        FailedPrecondition: there is something at `data_dir` or in the database already.
+        Unavailable: the database cannot be reached.
     """
     try:
         manifest: dict[str, Any] = json.loads((source / MANIFEST).read_text(encoding="utf-8"))
@@ -89,8 +105,10 @@ def restore(source: Path, data_dir: Path) -> dict[str, Any]:
                 raise DataLoss(
                     "BACKUP_DAMAGED", f"{name} of the backup is damaged", hint="take another backup"
                 )
-        if Database.damage(workspace / FILE) or _missing(workspace):
+        if damage(workspace / FILE) or _missing(workspace):
             raise DataLoss("BACKUP_DAMAGED", "the backup's database is damaged", hint="take another backup")
+        if url is not None:
+            _move_rows(workspace, url)
         for folder, _, _ in os.walk(workspace):
             sync_directory(Path(folder))
         if data_dir.exists():
@@ -151,6 +169,38 @@ def _copy_database(source: Path, target: Path) -> None:
     ):
         original.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file, whatever happens to its neighbours
+
+
+def _copy_rows(data_dir: Path, url: str, target: Path) -> None:
+    """The same from a database elsewhere."""
+    target.unlink(missing_ok=True)
+    with (
+        contextlib.closing(Database(PostgreSql(url), migrate=False)) as original,
+        contextlib.closing(Database(target)) as copy,
+        original.read() as source,
+        copy.write() as rows,
+    ):
+        check_pair(data_dir, source)
+        copy_rows(source, rows)
+    with contextlib.closing(sqlite3.connect(target)) as file:
+        file.execute("PRAGMA journal_mode = DELETE")
+
+
+def _move_rows(directory: Path, url: str) -> None:
+    """From the file to a database elsewhere, which the directory then waits for."""
+    dialect = PostgreSql(url)
+    with contextlib.closing(dialect), dialect.sole() as held:
+        mark = promise(held)
+        with (
+            contextlib.closing(Database(directory / FILE)) as original,
+            original.read() as source,
+            Database(dialect).write() as rows,
+        ):
+            copy_rows(source, rows)
+    for file in directory.glob(f"{FILE}*"):
+        file.unlink()
+    (directory / MARK).write_text(mark, encoding="utf-8")
+    _seal(directory / MARK)
 
 
 def _missing(directory: Path) -> list[Path]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from penult_server.core.filters import Filter, matches
+from penult_server.core.filters import Exists, Filter, matches
 from penult_server.core.indexes import Candidate, Item, metadata_of
 from penult_server.store.example_rows import batched
 from penult_server.store.index_tables import KEY_BITS, index_items, index_tombstones, index_vectors
 from penult_server.store.item_filters import NotInSqlError, condition
+from penult_server.store.item_narrowing import narrowing
 
 _ITEM = (
     index_items.c.key,
@@ -42,7 +43,7 @@ def by_keys(connection: sa.Connection, keys: Iterable[int]) -> dict[int, Item]:
 def by_ids(connection: sa.Connection, index_id: int, ids: Iterable[str]) -> dict[str, Item]:
     """Those that there are."""
     found: dict[str, Item] = {}
-    for some in batched(ids):
+    for some in batched(item_id for item_id in ids if "\0" not in item_id):  # PostgreSQL takes no NUL
         query = sa.select(*_ITEM).where(index_items.c.index_id == index_id, index_items.c.id.in_(some))
         for row in connection.execute(query):
             found[row[1]] = item(row)
@@ -56,16 +57,16 @@ def page(
     query = sa.select(*_ITEM).where(of_index(index_id), index_items.c.key > after).order_by(index_items.c.key)
     if wanted is None:
         return list(map(item, connection.execute(query.limit(limit))))
-    try:
-        return list(map(item, connection.execute(query.where(_matching(wanted)).limit(limit))))
-    except NotInSqlError:
-        found: list[Item] = []
-        for row in connection.execute(query.execution_options(yield_per=_LOOKED_AT)):
-            if matches(wanted, metadata_of(row[2])):
-                found.append(item(row))
-                if len(found) == limit:
-                    break
-        return found
+    said, exactly = _matching(connection, wanted)
+    if exactly:
+        return list(map(item, connection.execute(query.where(said).limit(limit))))
+    found: list[Item] = []
+    for row in connection.execute(query.where(said).execution_options(yield_per=_LOOKED_AT)):
+        if matches(wanted, metadata_of(row[2])):
+            found.append(item(row))
+            if len(found) == limit:
+                break
+    return found
 
 
 def matching_keys(connection: sa.Connection, index_id: int, wanted: Filter, after: int) -> np.ndarray:
@@ -75,11 +76,12 @@ def matching_keys(connection: sa.Connection, index_id: int, wanted: Filter, afte
         query = sa.select(index_items.c.key).where(
             index_items.c.index_id == index_id, index_items.c.sequence > after
         )
-    try:
-        keys = connection.execute(query.where(_matching(wanted))).scalars().all()
-    except NotInSqlError:
-        rows = connection.execute(query.add_columns(index_items.c.metadata_json))
-        keys = [key for key, text in rows if matches(wanted, metadata_of(text))]
+    said, exactly = _matching(connection, wanted)
+    if exactly:
+        return np.asarray(connection.execute(query.where(said)).scalars().all(), np.int64)
+    query = query.where(said).add_columns(index_items.c.metadata_json)
+    rows = connection.execute(query.execution_options(yield_per=_LOOKED_AT))
+    keys = [key for key, text in rows if matches(wanted, metadata_of(text))]
     return np.asarray(keys, np.int64)
 
 
@@ -196,6 +198,11 @@ def pictures(connection: sa.Connection, index_id: int) -> set[str]:
 
 def labels(connection: sa.Connection, index_id: int, field: str) -> dict[int, str]:
     """The text under this name in the metadata, by key, of the items that have some."""
+    if connection.dialect.name != "sqlite":
+        query = sa.select(index_items.c.key, index_items.c.metadata_json).where(of_index(index_id))
+        named = query.where(_matching(connection, Exists((field,)))[0])
+        values = ((key, metadata_of(text).get(field)) for key, text in connection.execute(named))
+        return {key: value for key, value in values if isinstance(value, str)}
     path = f'$."{field}"'
     found = sa.func.json_extract(index_items.c.metadata_json, path)
     query = sa.select(index_items.c.key, found).where(
@@ -210,9 +217,16 @@ def item(row: Sequence[Any]) -> Item:
     return Item(key, item_id, "" if text == "{}" else text, sha256.hex() if sha256 else "", sequence)
 
 
-def _matching(wanted: Filter) -> sa.ColumnElement[bool]:
-    expression, parameters = condition(wanted, "index_items.metadata_json")
-    return sa.text(expression).bindparams(**parameters)  # type: ignore[return-value]  # serves as one
+def _matching(connection: sa.Connection, wanted: Filter) -> tuple[sa.ColumnElement[bool], bool]:
+    """What SQL says of the items that match; and whether that is all, or the rows must be looked at."""
+    if connection.dialect.name == "sqlite":
+        try:
+            expression, parameters = condition(wanted, "index_items.metadata_json")
+            return sa.text(expression).bindparams(**parameters), True  # type: ignore[return-value]  # serves as one
+        except NotInSqlError:
+            return sa.true(), False
+    said = narrowing(wanted, index_items.c.metadata_json)
+    return sa.true() if said is None else said, False
 
 
 def _row(key: int, candidate: Candidate, sequence: int) -> dict[str, Any]:

@@ -7,7 +7,9 @@ import pytest
 
 from penult_server.commands.doctor import doctor_command
 from penult_server.store.database import FILE, Database
+from penult_server.store.home import at_home
 from tests.certificates import Authority
+from tests.databases import Cluster
 
 
 def said(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, str]]:
@@ -62,6 +64,23 @@ def test_a_damaged_database_fails(
     status, lines = said(capsys, *healthy)
     assert status == 1
     assert lines["database"].startswith("fail")
+
+
+def test_a_database_elsewhere_is_asked(
+    healthy: tuple[str, ...], postgresql: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgresql.new()
+    with at_home(tmp_path / "data", url):
+        status, lines = said(capsys, *healthy, "--database-url", url)
+    assert status == 0
+    assert lines["database"].startswith("warn")  # that of the tests keeps nothing through a power cut
+    assert "fsync off" in lines["database"]
+    nobody = "postgresql://me:hunter2@127.0.0.1:1/x"
+    status, lines = said(capsys, *healthy, "--database-url", nobody)
+    assert status == 1
+    assert lines["database"].startswith("fail")
+    assert not any("hunter2" in line for line in lines.values())
+    assert said(capsys, *healthy)[1]["database"].startswith("fail")
 
 
 def test_an_open_network_and_a_useless_certificate_fail(

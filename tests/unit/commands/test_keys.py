@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from penult_server.commands.keys import keys_command
+from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.data_dir import exclusive
 from penult_server.store.database import FILE, Database
+from penult_server.store.home import at_home
+from tests.databases import Cluster
 
 
 def listed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -70,3 +73,18 @@ def test_beside_a_server_of_another_version_nothing_is_changed(
         assert keys_command(["list", "--data-dir", str(tmp_path)]) == 1
     assert "another version" in capsys.readouterr().err
     database.close()
+
+
+def test_keys_of_a_server_on_postgresql(
+    postgresql: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgresql.new()
+    at = ("--data-dir", str(tmp_path / "data"), "--database-url", url)
+    assert keys_command(["create", "before", "--scopes", "read", *at]) == 0
+    with at_home(tmp_path / "data", url) as database:
+        assert keys_command(["create", "while", "--scopes", "read", *at]) == 0
+        assert [key.name for key in DatabaseKeys(database).all()] == ["before", "while"]
+    capsys.readouterr()
+    assert keys_command(["list", *at, "--config", str(tmp_path / "none")]) == 2
+    assert keys_command(["list", *at[:2], "--database-url", "postgresql://a:hunter2@127.0.0.1:1/x"]) == 1
+    assert "hunter2" not in capsys.readouterr().err

@@ -137,6 +137,27 @@ async def test_a_snapshot_that_is_not_what_was_saved_is_built_anew(tmp_path: Pat
     await again.close()
 
 
+async def test_a_write_of_which_nobody_knows_whether_it_was_committed_is_found_if_it_was(
+    opened: OpenIndexes, monkeypatch: Any
+) -> None:
+    index = await new_index(opened)
+    write = opened.stores.items.write
+
+    def lost(index_id: int, writes: Any) -> Any:
+        write(index_id, writes)
+        raise Unavailable("DATABASE_UNREACHABLE", "the connection broke")
+
+    monkeypatch.setattr(opened.stores.items, "write", lost)
+    with pytest.raises(Unavailable):
+        await index.write(adding([candidate(0, "a", 1)]))
+    monkeypatch.setattr(opened.stores.items, "write", write)
+    await ready(index)
+    assert found(index, 1) == ["a"]
+    receipt = await index.write(adding([candidate(0, "a", 1)]))
+    assert isinstance(receipt, AddReceipt)
+    assert receipt.unchanged == 1
+
+
 async def test_memory_that_fails_under_a_write_is_loaded_anew(opened: OpenIndexes, monkeypatch: Any) -> None:
     index = await new_index(opened)
     await index.write(adding([candidate(0, "x", 1)]))

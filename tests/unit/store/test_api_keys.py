@@ -9,11 +9,12 @@ from penult_server.core.access import Scope, make_key
 from penult_server.core.errors import AlreadyExists, NotFound
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.database import Database
+from tests.databases import Place
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "penult.db")
+def database(place: Place) -> Iterator[Database]:
+    opened = place.open()
     yield opened
     opened.close()
 
@@ -26,7 +27,8 @@ def test_what_was_kept_comes_back(database: Database) -> None:
     assert keys.all() == made
 
 
-def test_the_file_holds_no_key(database: Database, tmp_path: Path) -> None:
+def test_the_file_holds_no_key(database: Database, place: Place, tmp_path: Path) -> None:
+    place.only("sqlite")
     key, text = make_key("one", [Scope.READ], 1.0)
     DatabaseKeys(database).add(key)
     database.close()

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -21,8 +22,10 @@ from penult_server.core.errors import DataLoss, FailedPrecondition, NotFound
 from penult_server.core.images import EncodedImage
 from penult_server.store.backup import MANIFEST, backup, restore
 from penult_server.store.blobs import Blobs
-from penult_server.store.database import FILE, Database
+from penult_server.store.database import FILE
 from penult_server.store.datasets import DatasetStore
+from penult_server.store.home import MARK, at_home
+from tests.databases import Cluster
 
 EVERYTHING = ExampleFilter()
 
@@ -32,9 +35,11 @@ class Running:
     """What a server has open."""
 
     data_dir: Path
+    url: str | None = None
 
     def __post_init__(self) -> None:
-        self.database = Database(self.data_dir / FILE)
+        self._home = at_home(self.data_dir, self.url)
+        self.database = self._home.__enter__()
         self.blobs = Blobs(self.data_dir / "blobs")
         self.store = DatasetStore(self.database, self.blobs)
 
@@ -55,7 +60,7 @@ class Running:
 
     def close(self) -> None:
         self.blobs.close()
-        self.database.close()
+        self._home.__exit__(None, None, None)
 
 
 @pytest.fixture
@@ -146,3 +151,62 @@ def test_nothing_is_overwritten(running: Running, tmp_path: Path) -> None:
         restore(tmp_path / "half", tmp_path / "again")
     (tmp_path / "empty").mkdir()
     restore(tmp_path / "b", tmp_path / "empty")
+
+
+@pytest.mark.parametrize("kinds", [(True, True), (True, False), (False, True)])
+def test_a_backup_goes_from_any_kind_of_database_to_any(
+    postgresql: Cluster, tmp_path: Path, kinds: tuple[bool, bool]
+) -> None:
+    here, there = (postgresql.new() if kind else None for kind in kinds)
+    running = Running(tmp_path / "data", here)
+    running.store.create("gone", False, "")
+    running.store.delete("gone", "")
+    running.store.create("a", True, "r")
+    running.add("a", *(f"picture {number}".encode() for number in range(600)))
+    last = running.store.create("last", False, "")
+    running.store.delete("last", "")
+    made = backup(running.data_dir, tmp_path / "b", "1.0", here)
+    assert MARK not in made["files"]
+    running.add("a", b"later")
+    running.close()
+    restore(tmp_path / "b", tmp_path / "again", there)
+    assert (tmp_path / "again" / FILE).exists() == (there is None)
+    again = Running(tmp_path / "again", there)
+    assert len(again.contents("a")) == 600
+    assert again.store.create("a", True, "r").multi_label, "what was acknowledged is remembered"
+    assert again.store.create("new", False, "").id > last.id, "numbers are not given again"
+    again.add("a", b"one more")
+    again.close()
+
+
+def test_a_database_that_has_a_server_is_not_restored_over(postgresql: Cluster, tmp_path: Path) -> None:
+    url = postgresql.new()
+    running = Running(tmp_path / "data", url)
+    running.store.create("a", False, "")
+    backup(running.data_dir, tmp_path / "b", "1.0", url)
+    with pytest.raises(FailedPrecondition) as caught:
+        restore(tmp_path / "b", tmp_path / "again", url)
+    assert caught.value.reason == "DATABASE_IN_USE"
+    running.close()
+    with pytest.raises(FailedPrecondition) as caught:
+        restore(tmp_path / "b", tmp_path / "again", url)
+    assert caught.value.reason == "TARGET_EXISTS"
+    assert not (tmp_path / "again").exists()
+    with pytest.raises(FailedPrecondition) as caught:
+        backup(running.data_dir, tmp_path / "c", "1.0", postgresql.new())
+    assert caught.value.reason in ("DATABASE_OTHER_VERSION", "DATABASE_OF_ANOTHER")
+
+
+def test_a_restore_that_was_killed_is_done_again(postgresql: Cluster, tmp_path: Path) -> None:
+    running, url = Running(tmp_path / "data"), postgresql.new()
+    running.store.create("a", False, "")
+    running.add("a", b"one")
+    running.close()
+    backup(running.data_dir, tmp_path / "b", "1.0")
+    killed = mock.patch("penult_server.store.backup.rename_durably", side_effect=KeyboardInterrupt)
+    with killed, pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "b", tmp_path / "again", url)
+    restore(tmp_path / "b", tmp_path / "again", url)
+    again = Running(tmp_path / "again", url)
+    assert again.contents("a") == {b"one"}
+    again.close()

@@ -1,4 +1,4 @@
-"""The store on a real SQLite file and real folders. Images are any bytes here: others decode them."""
+"""The store on real databases and real folders. Images are any bytes here: others decode them."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from penult_server.core.errors import (
 from penult_server.core.images import EncodedImage
 from penult_server.core.splits import DEFAULT_FRACTIONS, SplitPlan
 from penult_server.store.blobs import Blobs
-from penult_server.store.database import Database
 from penult_server.store.datasets import DatasetStore
+from tests.databases import Place
 
 ALL = ExampleFilter()
 
@@ -38,12 +38,13 @@ ALL = ExampleFilter()
 class Disk:
     """A store on a folder, which can be closed and opened again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place) -> None:
         self.folder = folder
+        self.place = place
         self.open()
 
     def open(self, **options: Any) -> None:
-        self.database = Database(self.folder / "penult.db")
+        self.database = self.place.open()
         self.blobs = Blobs(self.folder / "blobs", **options)
         self.store = DatasetStore(self.database, self.blobs)
 
@@ -57,8 +58,8 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    opened = Disk(tmp_path)
+def disk(tmp_path: Path, place: Place) -> Iterator[Disk]:
+    opened = Disk(tmp_path, place)
     yield opened
     opened.close()
 
@@ -248,11 +249,12 @@ def test_a_full_disk_refuses_and_leaves_nothing(disk: Disk) -> None:
 
 
 def test_a_full_database_refuses_and_leaves_nothing(disk: Disk) -> None:
+    disk.place.only("sqlite")
     disk.store.create("a", False, "")
     with disk.database.read() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     items = [item(n, str(n).encode(), "x" * 200) for n in range(500)]
-    with disk.database._engine.connect() as connection:  # the pool hands this connection out again
+    with disk.database._dialect.engine.connect() as connection:  # the pool hands this connection out again
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(ResourceExhausted) as caught:
         add(disk, "a", *items)

@@ -26,6 +26,7 @@ from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database, metadata
 from penult_server.store.index_items import DatabaseItems
 from penult_server.store.indexes import DatabaseIndexes
+from tests.databases import Place
 from tests.index_items import adding, candidate, maker, vector
 
 
@@ -37,16 +38,16 @@ class Stores:
     indexes: DatabaseIndexes
 
 
-def opened(folder: Path) -> Stores:
-    database = Database(folder / "penult.db")
+def opened(folder: Path, place: Place) -> Stores:
+    database = place.open()
     images = Blobs(folder / "images", spare_bytes=0)
     items = DatabaseItems(database, images)
     return Stores(database, images, items, DatabaseIndexes(database, items, images, folder / "indexes"))
 
 
 @pytest.fixture
-def stores(tmp_path: Path) -> Iterator[Stores]:
-    made = opened(tmp_path)
+def stores(tmp_path: Path, place: Place) -> Iterator[Stores]:
+    made = opened(tmp_path, place)
     yield made
     made.images.close()
     made.database.close()
@@ -217,7 +218,7 @@ def test_aliases_names_and_deleting(stores: Stores, index: Index) -> None:
     assert stores.items.image(candidate(0, "x", 1, image=b"one").image_sha256) is None
 
 
-def test_what_was_begun_is_published_or_goes(stores: Stores, tmp_path: Path) -> None:
+def test_what_was_begun_is_published_or_goes(stores: Stores, tmp_path: Path, place: Place) -> None:
     whole, half = stores.indexes.begin(maker()), stores.indexes.begin(maker())
     for begun in (whole, half):
         stores.items.write(begun.id, [adding([candidate(0, "x", 1)])])
@@ -228,7 +229,7 @@ def test_what_was_begun_is_published_or_goes(stores: Stores, tmp_path: Path) -> 
     assert stores.indexes.repeated("a", "r") == published
     stray = tmp_path / "indexes" / "99-1.snapshot"
     stray.touch()
-    again = opened(tmp_path)
+    again = opened(tmp_path, place)
     assert not stray.exists()
     with pytest.raises(NotFound):
         again.indexes.by_id(half.id)

@@ -7,12 +7,15 @@ import sqlite3
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penult_server.core.filter_text import parse
 from penult_server.core.filters import And, Compare, Exists, Filter, In, Not, Or, Value, matches
+from penult_server.core.indexes import check_metadata
 from penult_server.store.item_filters import NotInSqlError, condition
+from penult_server.store.item_narrowing import narrowing
 
 NAMES = st.sampled_from(["a", "b", "größe", "with space", "a.b", "$", "[0]", "it's"])
 NUMBERS = st.one_of(
@@ -90,3 +93,33 @@ def test_a_very_long_filter_is_not_too_deep() -> None:
 def test_what_sqlite_cannot_say_is_left_to_python(text: str) -> None:
     with pytest.raises(NotInSqlError):
         condition(parse(text), "m")
+
+
+def narrowed(node: Filter, metadata: dict[str, Any]) -> bool:
+    text = check_metadata(json.dumps(metadata)) or "{}"
+    said = narrowing(node, sa.literal(text))
+    if said is None:
+        return True
+    query = str(sa.select(said).compile(compile_kwargs={"literal_binds": True}))
+    return bool(CONNECTION.execute(query.replace("strpos", "instr")).fetchone()[0])
+
+
+@given(FILTERS, METADATA)
+def test_narrowing_loses_nothing_that_matches(node: Filter, metadata: dict[str, Any]) -> None:
+    assert narrowed(node, metadata) or not matches(node, metadata)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('a = "x"', True),
+        ('a = "y"', False),
+        ("b = 1", False),
+        ('a = "x" and c = 2', False),
+        ('a = "y" or n > 7', True),
+        ('not a = "x"', True),
+        ('a = "y" or missing = true', False),
+    ],
+)
+def test_narrowing_narrows(text: str, kept: bool) -> None:
+    assert narrowed(parse(text), {"a": "x", "n": 1.5}) == kept

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,15 +18,15 @@ from penult_server.core.jobs import (
     Progress,
     StateChange,
 )
-from penult_server.store.database import Database
 from penult_server.store.jobs import DatabaseJobs
+from tests.databases import Place
 
 MAX_EVENTS = 20
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[DatabaseJobs]:
-    database = Database(tmp_path / "penult.db")
+def store(place: Place) -> Iterator[DatabaseJobs]:
+    database = place.open()
     yield DatabaseJobs(database, MAX_EVENTS)
     database.close()
 
@@ -40,7 +39,7 @@ def add(store: DatabaseJobs, new: Job, request_id: str = "") -> Job:
     return store.add(JobChange(new, (StateChange(new.state),)), 2.0, request_id)
 
 
-def test_what_is_kept_comes_back_also_from_a_new_connection(tmp_path: Path) -> None:
+def test_what_is_kept_comes_back_also_from_a_new_connection(place: Place) -> None:
     progress = Progress(1, 2, "images", "decode", 3.5)
     bodies: tuple[EventBody, ...] = (
         progress,
@@ -48,7 +47,7 @@ def test_what_is_kept_comes_back_also_from_a_new_connection(tmp_path: Path) -> N
         LogLine("warning", "später ✓"),
         StateChange(JobState.FAILED, JobError("A", "b", "c")),
     )
-    database = Database(tmp_path / "penult.db")
+    database = place.open()
     store = DatabaseJobs(database, MAX_EVENTS)
     add(store, job("1"))
     full = dataclasses.replace(
@@ -57,7 +56,7 @@ def test_what_is_kept_comes_back_also_from_a_new_connection(tmp_path: Path) -> N
     )  # fmt: skip
     written = store.update("1", lambda before: JobChange(full, bodies), 9.0)
     database.close()
-    database = Database(tmp_path / "penult.db")
+    database = place.open()
     kept, events = DatabaseJobs(database, MAX_EVENTS).events("1", 1, 100)
     database.close()
     assert kept == written == dataclasses.replace(full, last_event=5)

@@ -9,8 +9,8 @@ import pytest
 from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion, NewVersion
 from penult_server.store.artifacts import ArtifactStore
-from penult_server.store.database import Database
 from penult_server.store.models import DatabaseModels
+from tests.databases import Place
 from tests.evidence import EVIDENCE
 
 LINEAGE = Lineage(
@@ -25,12 +25,13 @@ NEW = NewVersion(
 class House:
     """A store over real files."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place) -> None:
         self.folder = folder
+        self.place = place
         self.open()
 
     def open(self) -> None:
-        self.database = Database(self.folder / "penult.db")
+        self.database = self.place.open()
         self.artifacts = ArtifactStore(self.folder / "models")
         self.store = DatabaseModels(self.database, self.artifacts)
 
@@ -53,8 +54,8 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path)
+def house(tmp_path: Path, place: Place) -> Iterator[House]:
+    house = House(tmp_path, place)
     yield house
     house.database.close()
 
@@ -122,6 +123,7 @@ def publish_many(house: House) -> None:
 
 
 def test_a_database_without_room_takes_no_version_and_keeps_no_files(house: House) -> None:
+    house.place.only("sqlite")
     house.publish("clothes", "job-1")
     connections = [house.database.read() for _ in range(5)]
     for opened in connections:
