@@ -2,7 +2,7 @@
 
 FROM python:3.12-slim-bookworm AS dependencies
 # What is installed of pyproject.toml's optional dependencies, separated by commas.
-ARG EXTRAS=server,bundled
+ARG EXTRAS=server,bundled,postgres
 # One more package index: one with CPU builds of PyTorch makes an image without CUDA.
 ARG PIP_EXTRA_INDEX_URL=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
