@@ -7,7 +7,6 @@ output carries messages to it.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -23,12 +22,12 @@ from penult_server.core.job_faults import explain
 from penult_server.core.jobs import JobError, LogLine
 from penult_server.engine.workers.kinds import find_in
 from penult_server.engine.workers.messages import Beat, Channel
+from penult_server.engine.workers.parent import die_with_the_parent
 from penult_server.engine.workers.result_file import read_result, write_result
 from penult_server.engine.workers.task import Task
 
 BEAT_SECONDS = 2.0
 _OOM_SCORE = "800"
-_PR_SET_PDEATHSIG = 1
 
 
 class _Stopped(BaseException):
@@ -38,7 +37,7 @@ class _Stopped(BaseException):
 def main() -> int:
     """Does the job. Exit status 0 with a result, 1 with an error, 143 when stopped."""
     channel = Channel(_take_standard_output())
-    _die_with_the_server()
+    die_with_the_parent()
     _be_the_first_to_go()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -74,12 +73,6 @@ def _take_standard_output() -> int:
     handle = os.dup(1)
     os.dup2(2, 1)
     return handle
-
-
-def _die_with_the_server() -> None:
-    """So that no worker of a dead server writes where that of the next one does (Linux)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _be_the_first_to_go() -> None:

@@ -61,8 +61,12 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, message: Message) -> None:
+        """Writes its line; see `write`."""
+        self.write(encode(message))
+
+    def write(self, line: bytes) -> None:
         """Writes a line, and waits while the server is behind. Ends the process where there is no server."""
-        left = memoryview(encode(message))
+        left = memoryview(line)
         with self._lock:
             try:
                 while left:
