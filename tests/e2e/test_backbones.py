@@ -69,6 +69,14 @@ def test_what_needs_no_network_is_listed_by_default_and_the_rest_on_request(
     bundled = {f"tf_efficientnet_lite{n}" for n in range(3)}
     assert bundled <= set(names(stub))
     assert len(names(stub)) < 20
+    request = pb.ListBackbonesRequest(sources=[pb.BACKBONE_SOURCE_BUNDLED])
+    for listed in stub.ListBackbones(request, timeout=60).backbones:
+        known = get(stub, listed.name)
+        assert known.dim == 1280
+        assert known.parameter_count > 3_000_000
+        assert (listed.dim, listed.parameter_count, listed.licence, listed.preprocess) == (
+            (known.dim, known.parameter_count, known.licence, known.preprocess)
+        )
     everything = names(stub, sources=[pb.BACKBONE_SOURCE_TIMM, pb.BACKBONE_SOURCE_TORCHVISION], page_size=500)
     assert len(everything) > 1000
     assert everything == sorted(set(everything))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import fnmatch
+from collections.abc import Sequence
 
 from penult_server.core.backbone_pool import BackbonePool, SlotView
 from penult_server.core.backbones import (
@@ -14,6 +16,7 @@ from penult_server.core.backbones import (
     BackboneState,
     BackboneSummary,
 )
+from penult_server.core.errors import PenultError
 from penult_server.core.extract import identity_of
 from penult_server.core.features import FeatureOptions, fingerprint
 from penult_server.core.paging import Page, paginate
@@ -41,14 +44,24 @@ class DescribeBackbones:
         self._default_backbone = default_backbone
 
     async def list(self, wanted: BackboneFilter, page_size: int, page_token: str) -> Page[Backbone]:
-        """One page, by name. Only what is in memory comes with facts."""
+        """One page, by name. What is in memory or needs no network comes with facts, if it can be described."""
         rows = await asyncio.to_thread(self._catalog.summaries)
         slots = self._pool.view()
         chosen = [row for row in rows if _matches(row, slots.get(row.name, _ABSENT), wanted)]
         page = paginate(chosen, page_size, page_token, key=lambda row: row.name)
+        facts = await asyncio.to_thread(self._facts, [row for row in page.items if row.source.local])
         return Page(
-            [_backbone(row, slots.get(row.name, _ABSENT), None) for row in page.items], page.next_token
+            [_backbone(row, slots.get(row.name, _ABSENT), facts.get(row.name)) for row in page.items],
+            page.next_token,
         )
+
+    def _facts(self, rows: Sequence[BackboneSummary]) -> dict[str, BackboneFacts]:
+        found = {}
+        for row in rows:
+            # What is wrong with one is told by whoever asks for it, and hides no other.
+            with contextlib.suppress(PenultError):
+                found[row.name] = self._catalog.describe(row.name)
+        return found
 
     async def get(self, name: str) -> Backbone:
         """One backbone with its facts. Raises NotFound with near matches."""
