@@ -13,6 +13,8 @@ from penult_server.engine.indexes.rows import ArrayBlock, RowsView
 PIECE_ROWS = 8192
 """Rows that are gathered or converted at once."""
 _SCORE_BYTES = 64 << 20
+# Squared lengths between these are exact enough as float32; others are scaled first.
+_LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e30
 NOTHING = -1
 
 Pieces = Iterable[tuple[np.ndarray | int, np.ndarray]]
@@ -24,9 +26,14 @@ def prepare(vectors: np.ndarray, metric: Metric) -> np.ndarray:
     values = np.ascontiguousarray(vectors, np.float32)
     if metric != "cosine":
         return values
-    # Twice, because squares of small or large values leave float32.
-    values = values / np.abs(values).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
-    return np.ascontiguousarray(values / np.linalg.norm(values, axis=1, keepdims=True))
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", values, values)
+    far = np.flatnonzero((squares < _LEAST_SQUARE) | (squares > _MOST_SQUARE))
+    if len(far):  # squares of small or large values leave float32
+        values, rows = values.copy(), values[far]
+        rows = rows / np.abs(rows).max(axis=1, keepdims=True, initial=np.finfo(np.float32).tiny)
+        values[far], squares[far] = rows, np.einsum("ij,ij->i", rows, rows)
+    return values / np.sqrt(squares)[:, None]
 
 
 def pieces(
@@ -80,10 +87,16 @@ def goodness(queries: np.ndarray, rows: RowsView, found: np.ndarray, metric: Met
     scores = np.full(found.shape, -np.inf, np.float32)
     if not found.size:
         return scores
-    block = rows.blocks[0]
-    if len(rows.blocks) == 1 and isinstance(block, ArrayBlock) and block.values.dtype == np.float32:
-        values = _by_position(queries, block.values[: rows.count], found, metric)
-        return np.where(found >= 0, values, scores)
+    if all(isinstance(block, ArrayBlock) and block.values.dtype == np.float32 for block in rows.blocks):
+        for number, block in enumerate(rows.blocks):
+            assert isinstance(block, ArrayBlock)
+            start, end = rows.starts[number], rows.end(number)
+            here = (found >= start) & (found < end)
+            if here.any():
+                positions = np.where(here, found - start, NOTHING)
+                values = _by_position(queries, block.values[: end - start], positions, metric)
+                scores = np.where(here, values, scores)
+        return scores
     most = max(1, _SCORE_BYTES // (found.shape[1] * queries.shape[1] * 4))
     for first in range(0, len(queries), most):
         part = found[first : first + most]

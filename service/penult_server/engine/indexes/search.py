@@ -7,14 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from penult_server.core.index_kinds import Metric
 from penult_server.engine.indexes import exact
 from penult_server.engine.indexes.exact import NOTHING
 from penult_server.engine.indexes.state import State
 
-# Candidates beyond k, for rows that died and for equal scores at the end of the list.
+# Candidates beyond k, for rows that died, equal scores at the end of the list, and a structure's own errors.
 _SPARE = 8
-# Relative difference up to which scores of different loops may be those of equal vectors.
-_ROUNDING = 2e-6
+# The same where scores are exact and no row died.
+_SPARE_FOR_TIES = 2
+# Difference up to which scores of different loops may be those of equal vectors: of cosines, whose terms
+# are no larger than 1, and relative for the others.
+_COSINE_ROUNDING, _ROUNDING = 1e-6, 2e-6
 # Most candidates that are looked at to put equal scores at the end of the list in order.
 _MOST_FOR_TIES = 2048
 # Up to so many allowed rows, or this share of all, a scan costs less than a structure that skips the rest.
@@ -36,14 +40,15 @@ class Wanted:
     excluded: Sequence[np.ndarray] = ()
 
     def only(self, chosen: np.ndarray) -> Wanted:
-        """The same for some of the queries, by their positions."""
+        """The same for some of the queries, by their positions, rising."""
+        if len(chosen) == len(self.queries):
+            return self
         excluded = [self.excluded[number] for number in chosen] if self.excluded else ()
         return dataclasses.replace(self, queries=self.queries[chosen], excluded=excluded)
 
-    @property
-    def spare(self) -> int:
-        """Candidates beyond k that a search should ask for."""
-        return _SPARE + max(map(len, self.excluded), default=0)
+    def candidates(self, spare: int) -> int:
+        """How many to ask for, so that `spare` are left beyond k without those that are excluded."""
+        return self.k + spare + max(map(len, self.excluded), default=0)
 
 
 def search(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
@@ -69,18 +74,24 @@ def search_exactly(state: State, wanted: Wanted, first: int = 0) -> tuple[np.nda
     living = int(np.count_nonzero(state.alive[first:])) if chosen is None else total
     if not living:
         return found, good
-    ask = wanted.k + wanted.spare
+    ask = wanted.candidates(_SPARE if state.dead else _SPARE_FOR_TIES)
     todo = np.arange(len(wanted.queries))
     while len(todo):
         part = wanted.only(todo)
-        candidates, _ = exact.nearest(
+        candidates, known = exact.nearest(
             part.queries, exact.pieces(state.rows, first, chosen), min(ask, total), state.metric
         )
-        found[todo], good[todo], last = _rank(state, part, candidates)
+        # Matrix products give cosines to the last bits, but distances by subtraction, and large products, not.
+        trusted = known if state.metric == "cosine" else None
+        found[todo], good[todo], last = _rank(state, part, candidates, trusted)
         if ask >= total:
             break
         short = found[todo, min(wanted.k, living) - 1] == NOTHING
-        tied = ~short & (good[todo, -1] <= last) if ask < _MOST_FOR_TIES else np.zeros_like(short)
+        tied = (
+            ~short & _close(state.metric, good[todo, -1], last)
+            if ask < _MOST_FOR_TIES
+            else np.zeros_like(short)
+        )
         if chosen is None and short.any():  # the nearest rows are dead: look only at the living
             chosen = first + np.flatnonzero(state.alive[first:])
             total = len(chosen)
@@ -106,7 +117,7 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
     # First without a selector, which slows FAISS down, then with one, then exactly.
     for selected in (False, True) if wanted.allowed is None else (True,):
         part = wanted.only(todo)
-        proposed = structure.candidates(part.queries, wanted.k + wanted.spare, may if selected else None)
+        proposed = structure.candidates(part.queries, wanted.candidates(_SPARE), may if selected else None)
         candidates, distances = proposed
         known = None
         if structure.exact_scores:
@@ -140,17 +151,22 @@ def _rank(
             barred[number] |= np.isin(candidates[number], rows)
     candidates = np.where(barred, NOTHING, candidates)
     every = np.where(barred, -np.inf, every)
-    found, good = _sorted(state, candidates, every, wanted.k)
-    if known is not None:
-        close = np.flatnonzero(_ties(good))
-        if len(close):  # only one formula for all of them tells equal from nearly equal
-            every = exact.goodness(wanted.queries[close], state.rows, candidates[close], state.metric)
-            found[close], good[close] = _sorted(state, candidates[close], every, wanted.k)
-    return found, good, worst
+    if known is None:
+        found, good = _sorted(state, candidates, every, wanted.k)
+        return found, good, worst
+    # One more than asked for: where that one is as good as the last, the key decides which is left out.
+    found, good = _sorted(state, candidates, every, wanted.k + 1)
+    close = np.flatnonzero(_close(state.metric, good[:, :-1], good[:, 1:]).any(axis=1))
+    if len(close):  # only one formula for all of them tells equal from nearly equal
+        every = exact.goodness(wanted.queries[close], state.rows, candidates[close], state.metric)
+        found[close], good[close] = _sorted(state, candidates[close], every, wanted.k + 1)
+    return found[:, :-1], good[:, :-1], worst
 
 
 def _sorted(state: State, rows: np.ndarray, good: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best columns of each query, equal ones by key, filled up with NOTHING."""
+    if rows.shape[1] >= k and (good[:, 1:] < good[:, :-1]).all():
+        return rows[:, :k], good[:, :k]
     order = np.lexsort((state.keys[rows], -good), axis=-1)[:, :k]
     found = np.full((len(rows), k), NOTHING, np.int64)
     best = np.full(found.shape, -np.inf, np.float32)
@@ -159,8 +175,8 @@ def _sorted(state: State, rows: np.ndarray, good: np.ndarray, k: int) -> tuple[n
     return found, best
 
 
-def _ties(good: np.ndarray) -> np.ndarray:
-    """Which queries have hits next to each other that are equal but for rounding."""
-    finite = np.where(np.isfinite(good), good, 0)
-    near = np.abs(np.diff(finite, axis=1)) <= _ROUNDING * np.maximum(1e-30, np.abs(finite[:, 1:]))
-    return (near & np.isfinite(good[:, 1:])).any(axis=1)
+def _close(metric: Metric, better: np.ndarray, worse: np.ndarray) -> np.ndarray:
+    """Where two goodnesses, the second no larger, are equal but for rounding."""
+    near = _COSINE_ROUNDING if metric == "cosine" else _ROUNDING * np.maximum(1e-30, np.abs(worse))
+    with np.errstate(invalid="ignore"):  # nothing after nothing
+        return better - worse <= near
