@@ -21,7 +21,7 @@ from penult_server.core.open_index import IndexStores, OpenIndex
 from penult_server.core.open_indexes import OpenIndexes
 from penult_server.core.search_index import search_once
 from penult_server.core.search_queries import QueryVectors
-from penult_server.core.searches import SearchRequest
+from penult_server.core.searches import SearchAnswer, SearchRequest
 from penult_server.engine.indexes.engine import FaissEngine
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import FILE, Database
@@ -115,8 +115,9 @@ async def _work(
         pipe.send(("done", step))
         state = step.applied(state)
         for key, seed in (*step.changes, *rng.sample(sorted(state.items()), min(1, len(state)))):
-            hits = await asyncio.to_thread(_search, index, seed if seed is not None else 0)
-            mine = {hit.id: (json.loads(hit.metadata_json)["seed"], hit.score) for hit in hits}
+            found = await asyncio.to_thread(_search, index, seed if seed is not None else 0)
+            hits = zip(found.ids, found.metadata_json, found.scores.tolist(), strict=True)
+            mine = {item_id: (json.loads(text)["seed"], score) for item_id, text, score in hits}
             if key not in state:
                 assert key not in mine, "what was removed is not found"
             else:
@@ -124,12 +125,12 @@ async def _work(
                 assert mine[key][1] > 0.999, "with the score of its vector"
 
 
-def _search(index: OpenIndex, seed: int) -> Any:
+def _search(index: OpenIndex, seed: int) -> SearchAnswer:
     while True:
         queries = QueryVectors(vector(seed)[None], 1, [0], [])
         found = search_once(index, SearchRequest(NAME, k=20), queries, None)
         if found is not None:
-            return found.results[0]
+            return found
 
 
 def _next(worker: int, state: State, rng: random.Random, numbers: Any) -> tuple[Step, AddItems | RemoveItems]:

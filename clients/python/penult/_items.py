@@ -16,7 +16,7 @@ from penult._chunks import Chunk
 from penult._datasets import new_request_id
 from penult._tensors import tensor_array, tensor_message
 from penult.errors import InvalidArgument, NotFound, SkippedImages
-from penult.index_types import AddSummary, Hit, Item
+from penult.index_types import AddSummary, Item
 from penult.types import FeatureBatch, ItemError
 from penult.v1 import index_pb2 as pb
 from penult.v1 import tensor_pb2
@@ -179,17 +179,6 @@ def batches(ids: str | Iterable[str], size: int) -> Iterator[list[str]]:
 def item(message: pb.Item) -> Item:
     """The item without its message."""
     return Item(message.id, json.loads(message.metadata_json or "{}"), message.image_sha256)
-
-
-def hits(message: pb.Hits) -> list[Hit]:
-    """Hits without their message."""
-    rows: Any = [None] * len(message.hits)
-    if message.HasField("vectors"):
-        rows = tensor_array(message.vectors)
-    return [
-        Hit(hit.id, hit.score, json.loads(hit.metadata_json) if hit.metadata_json else {}, row)
-        for hit, row in zip(message.hits, rows, strict=True)
-    ]
 
 
 def vector_array(message: tensor_pb2.Tensor) -> np.ndarray[Any, Any]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from penult._achunks import achunks
 from penult._chunks import Chunk, chunks
-from penult._items import hits, vector_rows
+from penult._hits import hits
+from penult._items import vector_rows
 from penult._tensors import tensor_message
 from penult.errors import InvalidArgument, ItemFailed
 from penult.index_types import Hit
@@ -64,6 +65,7 @@ class Search:
             with_vectors=with_vectors,
             query_tta=tta_message(tta),
             fingerprint=fingerprint or "",
+            in_columns=True,
         )
         if not 0 < k < 1 << 31:
             raise InvalidArgument(f"k is {k}", reason="K_INVALID", hint="give a number from 1 to 10000")
@@ -111,7 +113,7 @@ def found(response: pb.SearchResponse, chunk: Chunk | None, first: int) -> list[
     """The hits of each query, of which the first is number `first`. Raises ItemFailed where one failed."""
     if response.errors:
         raise ItemFailed.of([_error(error, chunk, first) for error in response.errors])
-    return list(map(hits, response.results))
+    return hits(response)
 
 
 def only(results: Sequence[list[Hit]]) -> list[Hit]:

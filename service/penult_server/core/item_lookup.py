@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import collections
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from penult_server.core.filters import Filter, show
 from penult_server.core.index_store_ports import ItemStore, Matching
@@ -30,20 +31,22 @@ class ItemLookup:
         self._items: dict[int, Item] = {}
         self._filters: collections.OrderedDict[str, Matching] = collections.OrderedDict()
 
-    def items(self, keys: Sequence[int]) -> Mapping[int, Item]:
-        """Those that there are."""
-        known = self._items
-        found = {key: item for key in keys if (item := known.get(key)) is not None}
-        if len(found) == len(keys):
-            return found
+    def items(self, keys: Sequence[int]) -> list[Item] | None:
+        """One for each key, which may repeat; None where one is gone."""
         generation = self._generation
-        read = self._store.by_keys(self._index_id, [key for key in keys if key not in found])
+        found = list(map(self._items.get, keys))
+        if all(found):
+            return cast("list[Item]", found)
+        missing = {key for key, item in zip(keys, found, strict=True) if item is None}
+        read = self._store.by_keys(self._index_id, sorted(missing))
         with self._lock:
             if generation == self._generation:
                 if len(self._items) + len(read) > self._most:
                     self._items = {}
                 self._items.update(read)
-        return {**found, **read}
+        if len(read) < len(missing):
+            return None
+        return [item or read[key] for key, item in zip(keys, found, strict=True)]
 
     def matching(self, wanted: Filter) -> Matching:
         """Keys of the items that match, after all writes that are acknowledged now."""

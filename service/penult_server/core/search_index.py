@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import operator
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import numpy as np
 
@@ -23,10 +24,11 @@ from penult_server.core.indexes import Item
 from penult_server.core.open_index import OpenIndex
 from penult_server.core.open_indexes import OpenIndexes
 from penult_server.core.search_queries import Queries, QueryVectors
-from penult_server.core.searches import Hit, SearchAnswer, SearchRequest, check_search
+from penult_server.core.searches import SearchAnswer, SearchRequest, check_search
 
 STREAM_DEPTH = 4
 _ATTEMPTS = 4
+_ID, _METADATA, _SEQUENCE = map(operator.attrgetter, ("id", "metadata_json", "sequence"))
 
 
 class SearchIndex:
@@ -115,38 +117,38 @@ def search_once(
         exclude=queries.excluded,
         min_score=request.min_score,
     )
-    found = keys != NO_KEY
-    items = index.lookup.items(np.unique(keys[found]).tolist() if found.any() else [])
-    hits: list[list[Hit]] = []
-    for row_keys, row_scores in zip(keys.tolist(), scores.tolist(), strict=True):
-        row = []
-        for key, score in zip(row_keys, row_scores, strict=True):
-            if key == NO_KEY:
-                break
-            item = items.get(key)
-            if item is None or item.sequence > state:
-                return None
-            row.append(Hit(item.id, score, item.metadata_json, key))
-        hits.append(row)
-    _order_ties(hits, scores)
-    results = queries.spread(hits)
-    rows = _vectors_of(index, results, items) if request.with_vectors else None
-    return SearchAnswer(results, queries.errors, rows)
+    there = keys != NO_KEY
+    counts = queries.spread(np.count_nonzero(there, axis=1))
+    scores, hit_keys = scores[there], keys[there].tolist()
+    items = index.lookup.items(hit_keys)
+    if items is None or max(map(_SEQUENCE, items), default=0) > state:
+        return None
+    ids = list(map(_ID, items))
+    order = _order_of_ties(counts, scores, ids)
+    if order is not None:
+        items, ids = [items[place] for place in order], [ids[place] for place in order]
+    rows = _vectors_of(index, items) if request.with_vectors else None
+    return SearchAnswer(counts, ids, scores, list(map(_METADATA, items)), queries.errors, rows)
 
 
-def _vectors_of(
-    index: OpenIndex, results: Sequence[Sequence[Hit]], items: Mapping[int, Item]
-) -> list[np.ndarray]:
-    known = index.stores.items.vectors(list(items))
+def _vectors_of(index: OpenIndex, items: Sequence[Item]) -> np.ndarray:
+    known = index.stores.items.vectors(sorted({item.key for item in items}))
     none = np.full(index.maker.spec.dim, np.nan, np.float32)  # removed since, as a later search would show
-    empty = np.empty((0, index.maker.spec.dim), np.float32)
-    return [np.stack([known.get(hit.key, none) for hit in hits]) if hits else empty for hits in results]
+    rows = np.empty((len(items), index.maker.spec.dim), np.float32)
+    for place, item in enumerate(items):
+        rows[place] = known.get(item.key, none)
+    return rows
 
 
-def _order_ties(hits: list[list[Hit]], scores: np.ndarray) -> None:
-    """Puts hits with equal scores in the order of their ids."""
-    for row in np.flatnonzero((scores[:, 1:] == scores[:, :-1]).any(axis=1)).tolist():
-        place = {
-            score: position for position, score in enumerate(dict.fromkeys(hit.score for hit in hits[row]))
-        }
-        hits[row].sort(key=lambda hit: (place[hit.score], hit.id))
+def _order_of_ties(counts: np.ndarray, scores: np.ndarray, ids: Sequence[str]) -> Sequence[int] | None:
+    """The order in which equal scores of a query come by id; None where hits are in it already."""
+    tied = scores[1:] == scores[:-1]
+    ends = np.cumsum(counts)
+    tied[ends[(ends > 0) & (ends < len(scores))] - 1] = False
+    if not tied.any():
+        return None
+    edges = np.flatnonzero(np.diff(tied.astype(np.int8), prepend=0, append=0))
+    order = list(range(len(scores)))
+    for first, last in edges.reshape(-1, 2).tolist():
+        order[first : last + 1] = sorted(range(first, last + 1), key=ids.__getitem__)
+    return order

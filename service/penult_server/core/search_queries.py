@@ -16,7 +16,7 @@ from penult_server.core.images import ItemError, SourceImage
 from penult_server.core.index_kinds import faults
 from penult_server.core.indexes import IndexMaker
 from penult_server.core.open_index import OpenIndex
-from penult_server.core.searches import Hit, SearchRequest
+from penult_server.core.searches import SearchRequest
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -32,14 +32,13 @@ class QueryVectors:
     errors: list[ItemError]
     excluded: Sequence[Sequence[int]] = ()
 
-    def spread(self, hits: list[list[Hit]]) -> list[list[Hit]]:
-        """A result for each query, an empty one for those with an error."""
-        if len(hits) == self.count:
-            return hits
-        results: list[list[Hit]] = [[] for _ in range(self.count)]
-        for place, row in zip(self.places, hits, strict=True):
-            results[place] = row
-        return results
+    def spread(self, counts: np.ndarray) -> np.ndarray:
+        """Counts of the N as counts of all: 0 for those with an error."""
+        if len(counts) == self.count:
+            return counts
+        spread = np.zeros(self.count, counts.dtype)
+        spread[list(self.places)] = counts
+        return spread
 
 
 class Queries:

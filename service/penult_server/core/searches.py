@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -38,23 +38,25 @@ class SearchRequest:
     query_tta: TestTimeAugmentation | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Hit:
-    """An item that was found."""
-
-    id: str
-    score: float
-    metadata_json: str
-    key: int
-
-
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class SearchAnswer:
-    """Hits of each query, best first; `vectors` (N, dim) of each where they were asked for."""
+    """Hits of all queries in columns, one query after the other, each best first, equal scores by id.
 
-    results: list[list[Hit]]
-    errors: list[ItemError]
-    vectors: list[np.ndarray] | None = None
+    `counts` are the hits of each query, int64 (Q,), 0 for one with an error. `scores` is float32 (N,);
+    `vectors`, where they were asked for, float32 (N, dim).
+    """
+
+    counts: np.ndarray
+    ids: Sequence[str]
+    scores: np.ndarray
+    metadata_json: Sequence[str]
+    errors: Sequence[ItemError]
+    vectors: np.ndarray | None = None
+
+    def spans(self) -> Iterator[slice]:
+        """Where the hits of each query are."""
+        ends = np.cumsum(self.counts).tolist()
+        return map(slice, [0, *ends], ends)
 
 
 def check_search(request: SearchRequest) -> int:

@@ -12,7 +12,7 @@ from penult_server.core.errors import InvalidArgument
 from penult_server.core.indexes import AddMode, AddReceipt, Item
 from penult_server.core.manage_indexes import FoundItems
 from penult_server.core.new_items import NewItem, NewItems
-from penult_server.core.searches import DEFAULT_K, Hit, SearchAnswer, SearchRequest
+from penult_server.core.searches import DEFAULT_K, SearchAnswer, SearchRequest
 from penult_server.transport.convert_features import augmentation_from_wire
 from penult_server.transport.convert_images import (
     array_from_wire,
@@ -90,19 +90,34 @@ def search_from_wire(request: pb.SearchRequest) -> SearchRequest:
     )
 
 
-def answer_to_wire(answer: SearchAnswer) -> pb.SearchResponse:
+def answer_to_wire(answer: SearchAnswer, *, in_columns: bool) -> pb.SearchResponse:
     """What was found."""
-    response = pb.SearchResponse(errors=map(item_error_to_wire, answer.errors))
-    for position, hits in enumerate(answer.results):
-        message = response.results.add()
-        message.hits.extend(map(_hit, hits))
+    errors = map(item_error_to_wire, answer.errors)
+    if in_columns:
+        return pb.SearchResponse(columns=_columns(answer), errors=errors)
+    response = pb.SearchResponse(errors=errors)
+    scores = answer.scores.tolist()
+    for span in answer.spans():
+        columns = answer.ids[span], scores[span], answer.metadata_json[span]
+        message = response.results.add(hits=map(_hit, *columns))
         if answer.vectors is not None:
-            message.vectors.CopyFrom(tensor_to_wire(answer.vectors[position]))
+            message.vectors.CopyFrom(tensor_to_wire(answer.vectors[span]))
     return response
 
 
-def _hit(hit: Hit) -> pb.Hit:
-    return pb.Hit(id=hit.id, score=hit.score, metadata_json=hit.metadata_json)
+def _columns(answer: SearchAnswer) -> pb.HitColumns:
+    described = any(answer.metadata_json)
+    return pb.HitColumns(
+        counts=answer.counts.tolist(),
+        ids=answer.ids,
+        scores=tensor_to_wire(answer.scores),
+        metadata_json=f"[{','.join(text or '{}' for text in answer.metadata_json)}]" if described else "",
+        vectors=None if answer.vectors is None else tensor_to_wire(answer.vectors),
+    )
+
+
+def _hit(item_id: str, score: float, metadata_json: str) -> pb.Hit:
+    return pb.Hit(id=item_id, score=score, metadata_json=metadata_json)
 
 
 def _vectors(tensor: tensor_pb2.Tensor, field: str) -> np.ndarray:

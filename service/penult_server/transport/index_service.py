@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import deque
 from collections.abc import AsyncIterator
 
 import grpc
@@ -134,14 +135,16 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """The nearest items."""
-        return answer_to_wire(await self._search.search(search_from_wire(request)))
+        answer = await self._search.search(search_from_wire(request))
+        return answer_to_wire(answer, in_columns=request.in_columns)
 
     async def SearchStream(
         self, requests: AsyncIterator[pb.SearchStreamRequest], context: Context
     ) -> AsyncIterator[pb.SearchStreamResponse]:
         """The nearest items for each message, in order."""
-        async for answer in self._search.stream(_searches(requests)):
-            yield pb.SearchStreamResponse(response=answer_to_wire(answer))
+        in_columns: deque[bool] = deque()
+        async for answer in self._search.stream(_searches(requests, in_columns)):
+            yield pb.SearchStreamResponse(response=answer_to_wire(answer, in_columns=in_columns.popleft()))
 
     async def GetIndexStats(
         self, request: pb.GetIndexStatsRequest, context: Context
@@ -242,6 +245,9 @@ async def _chunks(requests: AsyncIterator[pb.RestoreIndexRequest]) -> AsyncItera
         yield request.chunk
 
 
-async def _searches(requests: AsyncIterator[pb.SearchStreamRequest]) -> AsyncIterator[SearchRequest]:
+async def _searches(
+    requests: AsyncIterator[pb.SearchStreamRequest], in_columns: deque[bool]
+) -> AsyncIterator[SearchRequest]:
     async for request in requests:
+        in_columns.append(request.request.in_columns)
         yield search_from_wire(request.request)

@@ -56,7 +56,7 @@ def found(index: OpenIndex, seed: int, k: int = 1) -> list[str]:
     queries = QueryVectors(vector(seed)[None], 1, [0], [])
     answer = search_once(index, SearchRequest("a", k=k), queries, None)
     assert answer is not None
-    return [hit.id for hit in answer.results[0]]
+    return list(answer.ids)
 
 
 async def test_writes_that_wait_together_share_a_transaction(opened: OpenIndexes, monkeypatch: Any) -> None:
@@ -233,11 +233,11 @@ async def test_hits_are_of_one_moment_while_items_change(opened: OpenIndexes) ->
     query = vector(5)[None]
     for _ in range(150):
         answer = await search.search(SearchRequest("a", vectors=query, k=25))
-        assert len(answer.results[0]) == 25
-        for hit in answer.results[0]:
-            mine = vector(int(hit.metadata_json.removeprefix('{"seed":').removesuffix("}")))
+        assert answer.counts.tolist() == [25]
+        for text, score in zip(answer.metadata_json, answer.scores.tolist(), strict=True):
+            mine = vector(int(text.removeprefix('{"seed":').removesuffix("}")))
             cosine = float(query[0] @ mine / np.linalg.norm(query[0]) / np.linalg.norm(mine))
-            assert hit.score == pytest.approx(cosine, abs=1e-4)
+            assert score == pytest.approx(cosine, abs=1e-4)
     stop.set()
     await churning
     threads.shutdown()

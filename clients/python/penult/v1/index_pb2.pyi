@@ -247,7 +247,7 @@ class AddDatasetResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("index", "images", "ids", "vectors", "fingerprint", "k", "filter", "min_score", "exclude_ids", "with_vectors", "query_tta")
+    __slots__ = ("index", "images", "ids", "vectors", "fingerprint", "k", "filter", "min_score", "exclude_ids", "with_vectors", "query_tta", "in_columns")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     IDS_FIELD_NUMBER: _ClassVar[int]
@@ -259,6 +259,7 @@ class SearchRequest(_message.Message):
     EXCLUDE_IDS_FIELD_NUMBER: _ClassVar[int]
     WITH_VECTORS_FIELD_NUMBER: _ClassVar[int]
     QUERY_TTA_FIELD_NUMBER: _ClassVar[int]
+    IN_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     index: str
     images: _containers.RepeatedCompositeFieldContainer[_image_pb2.Image]
     ids: _containers.RepeatedScalarFieldContainer[str]
@@ -270,7 +271,8 @@ class SearchRequest(_message.Message):
     exclude_ids: _containers.RepeatedScalarFieldContainer[str]
     with_vectors: bool
     query_tta: _feature_pb2.TestTimeAugmentation
-    def __init__(self, index: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_image_pb2.Image, _Mapping]]] = ..., ids: _Optional[_Iterable[str]] = ..., vectors: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., fingerprint: _Optional[str] = ..., k: _Optional[int] = ..., filter: _Optional[str] = ..., min_score: _Optional[float] = ..., exclude_ids: _Optional[_Iterable[str]] = ..., with_vectors: bool = ..., query_tta: _Optional[_Union[_feature_pb2.TestTimeAugmentation, _Mapping]] = ...) -> None: ...
+    in_columns: bool
+    def __init__(self, index: _Optional[str] = ..., images: _Optional[_Iterable[_Union[_image_pb2.Image, _Mapping]]] = ..., ids: _Optional[_Iterable[str]] = ..., vectors: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., fingerprint: _Optional[str] = ..., k: _Optional[int] = ..., filter: _Optional[str] = ..., min_score: _Optional[float] = ..., exclude_ids: _Optional[_Iterable[str]] = ..., with_vectors: bool = ..., query_tta: _Optional[_Union[_feature_pb2.TestTimeAugmentation, _Mapping]] = ..., in_columns: bool = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("id", "score", "metadata_json")
@@ -290,13 +292,29 @@ class Hits(_message.Message):
     vectors: _tensor_pb2.Tensor
     def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., vectors: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
 
+class HitColumns(_message.Message):
+    __slots__ = ("counts", "ids", "scores", "metadata_json", "vectors")
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    METADATA_JSON_FIELD_NUMBER: _ClassVar[int]
+    VECTORS_FIELD_NUMBER: _ClassVar[int]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    scores: _tensor_pb2.Tensor
+    metadata_json: str
+    vectors: _tensor_pb2.Tensor
+    def __init__(self, counts: _Optional[_Iterable[int]] = ..., ids: _Optional[_Iterable[str]] = ..., scores: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ..., metadata_json: _Optional[str] = ..., vectors: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
 class SearchResponse(_message.Message):
-    __slots__ = ("results", "errors")
+    __slots__ = ("results", "errors", "columns")
     RESULTS_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
     results: _containers.RepeatedCompositeFieldContainer[Hits]
     errors: _containers.RepeatedCompositeFieldContainer[_image_pb2.ItemError]
-    def __init__(self, results: _Optional[_Iterable[_Union[Hits, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[_image_pb2.ItemError, _Mapping]]] = ...) -> None: ...
+    columns: HitColumns
+    def __init__(self, results: _Optional[_Iterable[_Union[Hits, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[_image_pb2.ItemError, _Mapping]]] = ..., columns: _Optional[_Union[HitColumns, _Mapping]] = ...) -> None: ...
 
 class SearchStreamRequest(_message.Message):
     __slots__ = ("request",)

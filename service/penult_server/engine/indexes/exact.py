@@ -50,17 +50,17 @@ def pieces(
 
 def nearest(queries: np.ndarray, searched: Pieces, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     """The k best rows for each query, and how good they are, best first; NOTHING where there are fewer."""
-    found = np.full((len(queries), 0), NOTHING, np.int64)
-    goodness = np.full((len(queries), 0), -np.inf, np.float32)
+    found, goodness = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
     for numbers, vectors in searched:
         good, at = _nearest_of(queries, vectors, min(k, len(vectors)), metric)
         at = at + numbers if isinstance(numbers, int) else np.where(at >= 0, numbers[at], NOTHING)
+        if not found.size:
+            found, goodness = at, good
+            continue
         found, goodness = np.hstack([found, at]), np.hstack([goodness, good])
-        if found.shape[1] > k:
-            best = np.argpartition(-goodness, k - 1, axis=1)[:, :k]
-            found, goodness = np.take_along_axis(found, best, 1), np.take_along_axis(goodness, best, 1)
-    order = np.argsort(-goodness, axis=1, kind="stable")
-    return np.take_along_axis(found, order, 1), np.take_along_axis(goodness, order, 1)
+        best = np.argsort(-goodness, axis=1, kind="stable")[:, :k]
+        found, goodness = np.take_along_axis(found, best, 1), np.take_along_axis(goodness, best, 1)
+    return found, goodness
 
 
 def _nearest_of(
@@ -130,7 +130,7 @@ def _by_position(
 def as_scores(goodness: np.ndarray, metric: Metric) -> np.ndarray:
     """Goodness in the words of core.index_kinds: cosines in [-1, 1], products, or distances."""
     if metric == "cosine":
-        return np.clip(goodness, -1, 1)
+        return np.minimum(np.maximum(goodness, -1), 1)
     return np.sqrt(np.maximum(-goodness, 0)) if metric == "l2" else goodness
 
 

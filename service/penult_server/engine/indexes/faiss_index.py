@@ -124,6 +124,8 @@ class FaissIndex:
         scores = as_scores(good, self._spec.metric)
         if min_score is not None:
             missing |= good < as_goodness(min_score, self._spec.metric)
+        if not missing.any():
+            return state.keys[rows], scores
         hits = np.where(missing, NO_KEY, state.keys[rows] if len(state.keys) else NO_KEY)
         return hits, np.where(missing, np.float32(np.nan), scores).astype(np.float32, copy=False)
 

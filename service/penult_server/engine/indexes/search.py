@@ -65,40 +65,42 @@ def search(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
 
 def search_exactly(state: State, wanted: Wanted, first: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Like `search`, by comparing with every row from `first` on."""
-    found = np.full((len(wanted.queries), wanted.k), NOTHING, np.int64)
-    good = np.full(found.shape, -np.inf, np.float32)
     chosen = wanted.allowed
     if chosen is not None:
         chosen = chosen[np.searchsorted(chosen, first) :]
     total = state.rows.count - first if chosen is None else len(chosen)
-    living = int(np.count_nonzero(state.alive[first:])) if chosen is None else total
+    living = total if chosen is not None or not state.dead else int(np.count_nonzero(state.alive[first:]))
     if not living:
-        return found, good
+        shape = (len(wanted.queries), wanted.k)
+        return np.full(shape, NOTHING, np.int64), np.full(shape, -np.inf, np.float32)
     ask = wanted.candidates(_SPARE if state.dead else _SPARE_FOR_TIES)
+    found, good, last = _scan(state, wanted, first, chosen, ask)
     todo = np.arange(len(wanted.queries))
-    while len(todo):
-        part = wanted.only(todo)
-        candidates, known = exact.nearest(
-            part.queries, exact.pieces(state.rows, first, chosen), min(ask, total), state.metric
-        )
-        # Matrix products give cosines to the last bits, but distances by subtraction, and large products, not.
-        trusted = known if state.metric == "cosine" else None
-        found[todo], good[todo], last = _rank(state, part, candidates, trusted)
-        if ask >= total:
-            break
+    while ask < total and (tied := _close(state.metric, good[todo, -1], last)).any():
         short = found[todo, min(wanted.k, living) - 1] == NOTHING
-        tied = (
-            ~short & _close(state.metric, good[todo, -1], last)
-            if ask < _MOST_FOR_TIES
-            else np.zeros_like(short)
-        )
+        todo = todo[short | tied if ask < _MOST_FOR_TIES else short]
+        if not len(todo):
+            break
         if chosen is None and short.any():  # the nearest rows are dead: look only at the living
             chosen = first + np.flatnonzero(state.alive[first:])
             total = len(chosen)
         else:
             ask *= 8
-        todo = todo[short | tied]
+        found[todo], good[todo], last = _scan(state, wanted.only(todo), first, chosen, ask)
     return found, good
+
+
+def _scan(
+    state: State, wanted: Wanted, first: int, chosen: np.ndarray | None, ask: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The k best of the `ask` nearest rows, with goodness, and that of the worst of these rows."""
+    total = state.rows.count - first if chosen is None else len(chosen)
+    rows = exact.pieces(state.rows, first, chosen)
+    candidates, known = exact.nearest(wanted.queries, rows, min(ask, total), state.metric)
+    if state.metric != "cosine":  # matrix products give cosines to the last bits, but distances not so
+        known = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
+        return *_rank(state, wanted, candidates, known), known.min(axis=1)
+    return *_rank(state, wanted, candidates, known, rounded=True), known[:, -1]
 
 
 def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndarray]:
@@ -117,56 +119,55 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
     # First without a selector, which slows FAISS down, then with one, then exactly.
     for selected in (False, True) if wanted.allowed is None else (True,):
         part = wanted.only(todo)
-        proposed = structure.candidates(part.queries, wanted.candidates(_SPARE), may if selected else None)
-        candidates, distances = proposed
-        known = None
+        candidates, distances = structure.candidates(
+            part.queries, wanted.candidates(_SPARE), may if selected else None
+        )
         if structure.exact_scores:
             known = -distances if state.metric == "l2" else distances
-        found[todo], good[todo], _ = _rank(state, part, candidates, known)
+        else:
+            known = exact.goodness(part.queries, state.rows, candidates, state.metric)
+        found[todo], good[todo] = _rank(state, part, candidates, known, rounded=structure.exact_scores)
         todo = todo[found[todo, enough - 1] == NOTHING] if enough else todo[:0]
         if not len(todo):
             break
     if fresh is not None:
-        both = np.hstack([found, fresh[0]]), np.hstack([good, fresh[1]])
-        found, good, _ = _rank(state, wanted, *both)
+        both = np.hstack([found, fresh[0]])
+        known = exact.goodness(wanted.queries, state.rows, both, state.metric)
+        found, good = _rank(state, wanted, both, known)
     if len(todo):
         found[todo], good[todo] = search_exactly(state, wanted.only(todo))
     return found, good
 
 
 def _rank(
-    state: State, wanted: Wanted, candidates: np.ndarray, known: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The k best of candidates (Q, C) that may be found, with goodness, and that of the worst candidate.
+    state: State, wanted: Wanted, candidates: np.ndarray, known: np.ndarray, *, rounded: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of candidates (Q, C) that may be found, with their goodness, which is `known`.
 
-    `known` is their goodness, where it is so already but for the last bits.
+    If that is `rounded`, its last bits may differ between equal vectors.
     """
-    every = known
-    if every is None:
-        every = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
-    worst = np.where(candidates >= 0, every, np.inf).min(axis=1)
-    barred = (candidates < 0) | ~state.alive[candidates]
-    for number, rows in enumerate(wanted.excluded):
-        if len(rows):
-            barred[number] |= np.isin(candidates[number], rows)
-    candidates = np.where(barred, NOTHING, candidates)
-    every = np.where(barred, -np.inf, every)
-    if known is None:
-        found, good = _sorted(state, candidates, every, wanted.k)
-        return found, good, worst
+    if state.dead or len(wanted.excluded) or candidates.min(initial=0) < 0:
+        barred = (candidates < 0) | ~state.alive[candidates]
+        for number, rows in enumerate(wanted.excluded):
+            if len(rows):
+                barred[number] |= np.isin(candidates[number], rows)
+        candidates = np.where(barred, NOTHING, candidates)
+        known = np.where(barred, -np.inf, known)
+    if not rounded:
+        return _sorted(state, candidates, known, wanted.k)
     # One more than asked for: where that one is as good as the last, the key decides which is left out.
-    found, good = _sorted(state, candidates, every, wanted.k + 1)
+    found, good = _sorted(state, candidates, known, wanted.k + 1)
     close = np.flatnonzero(_close(state.metric, good[:, :-1], good[:, 1:]).any(axis=1))
     if len(close):  # only one formula for all of them tells equal from nearly equal
-        every = exact.goodness(wanted.queries[close], state.rows, candidates[close], state.metric)
-        found[close], good[close] = _sorted(state, candidates[close], every, wanted.k + 1)
-    return found[:, :-1], good[:, :-1], worst
+        again = exact.goodness(wanted.queries[close], state.rows, candidates[close], state.metric)
+        found[close], good[close] = _sorted(state, candidates[close], again, wanted.k + 1)
+    return found[:, :-1], good[:, :-1]
 
 
 def _sorted(state: State, rows: np.ndarray, good: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best columns of each query, equal ones by key, filled up with NOTHING."""
     if rows.shape[1] >= k and (good[:, 1:] < good[:, :-1]).all():
-        return rows[:, :k], good[:, :k]
+        return rows[:, :k].copy(), good[:, :k].copy()
     order = np.lexsort((state.keys[rows], -good), axis=-1)[:, :k]
     found = np.full((len(rows), k), NOTHING, np.int64)
     best = np.full(found.shape, -np.inf, np.float32)
@@ -176,7 +177,7 @@ def _sorted(state: State, rows: np.ndarray, good: np.ndarray, k: int) -> tuple[n
 
 
 def _close(metric: Metric, better: np.ndarray, worse: np.ndarray) -> np.ndarray:
-    """Where two goodnesses, the second no larger, are equal but for rounding."""
+    """Where two goodnesses, the second no larger, are equal but for rounding; or the first is none."""
     near = _COSINE_ROUNDING if metric == "cosine" else _ROUNDING * np.maximum(1e-30, np.abs(worse))
     with np.errstate(invalid="ignore"):  # nothing after nothing
         return better - worse <= near
