@@ -166,6 +166,9 @@ def test_a_wrong_query_hurts_no_other(stub: Any, name: str) -> None:
     response = stub.Search(pb.SearchRequest(index=name, ids=["none", "a"]), timeout=60)
     assert [[hit.id for hit in result.hits] for result in response.results] == [[], ["b"]]
     assert [error.reason for error in response.errors] == ["ITEM_NOT_FOUND"]
+    response = stub.Search(pb.SearchRequest(index=name, ids=["none", "a"], in_columns=True), timeout=60)
+    assert (list(response.columns.counts), list(response.columns.ids)) == ([0, 1], ["b"])
+    assert [error.index for error in response.errors] == [0]
 
 
 def test_equal_scores_come_by_id(stub: Any, name: str) -> None:

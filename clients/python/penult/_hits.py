@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
 from penult._tensors import tensor_array
+from penult.errors import Internal
 from penult.index_types import Hit
 from penult.v1 import index_pb2 as pb
 
@@ -17,21 +18,26 @@ _SET = [getattr(Hit, name).__set__ for name in _FIELDS]
 
 
 def hits(response: pb.SearchResponse) -> list[list[Hit]]:
-    """The hits of each query."""
+    """The hits of each query. Raises Internal for an answer that contradicts itself."""
     if not response.HasField("columns"):  # of a server that knows no columns
         return list(map(_hits_of_one, response.results))
     columns = response.columns
     ids = list(columns.ids)
-    count = len(ids)
-    metadata = json.loads(columns.metadata_json) if columns.metadata_json else ({} for _ in range(count))
-    vectors = tensor_array(columns.vectors) if columns.HasField("vectors") else repeat(None, count)
-    every = _made(count, ids, tensor_array(columns.scores).tolist(), metadata, vectors)
-    return list(_split(every, columns.counts))
+    scores = tensor_array(columns.scores).tolist()
+    try:
+        metadata = json.loads(columns.metadata_json) if columns.metadata_json else [{} for _ in ids]
+    except ValueError:
+        metadata = []
+    vectors: Any = tensor_array(columns.vectors) if columns.HasField("vectors") else [None] * len(ids)
+    sizes = {len(ids), len(scores), len(metadata), len(vectors), sum(columns.counts)}
+    if len(sizes) > 1:
+        raise Internal("the server sent columns of different lengths", reason="BAD_COLUMNS")
+    return list(_split(_made(ids, scores, metadata, vectors), columns.counts))
 
 
-def _made(count: int, *columns: Iterable[Any]) -> list[Hit]:
-    """Hits of a value for each field and hit. The usual way of a frozen class takes three times as long."""
-    made = list(map(Hit.__new__, repeat(Hit, count)))
+def _made(*columns: Sequence[Any]) -> list[Hit]:
+    """Hits of a value for each field. The usual way of a frozen class takes twice as long."""
+    made = list(map(Hit.__new__, repeat(Hit, len(columns[0]))))
     for put, values in zip(_SET, columns, strict=True):
         deque(map(put, made, values), maxlen=0)
     return made

@@ -106,12 +106,14 @@ def answer_to_wire(answer: SearchAnswer, *, in_columns: bool) -> pb.SearchRespon
 
 
 def _columns(answer: SearchAnswer) -> pb.HitColumns:
-    described = any(answer.metadata_json)
+    texts = answer.metadata_json
+    if any(texts) and not all(texts):
+        texts = [text or "{}" for text in texts]
     return pb.HitColumns(
         counts=answer.counts.tolist(),
         ids=answer.ids,
         scores=tensor_to_wire(answer.scores),
-        metadata_json=f"[{','.join(text or '{}' for text in answer.metadata_json)}]" if described else "",
+        metadata_json=f"[{','.join(texts)}]" if any(texts) else "",
         vectors=None if answer.vectors is None else tensor_to_wire(answer.vectors),
     )
 
