@@ -49,7 +49,7 @@ from penult_server.engine.workers.processes import WorkerProcesses
 from penult_server.logs import configure_logs
 from penult_server.parts.gate import Gate, gate
 from penult_server.parts.indexes import KINDS, index_parts
-from penult_server.parts.models import model_parts
+from penult_server.parts.models import ModelStores, model_parts
 from penult_server.settings import Settings, problems
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
@@ -127,7 +127,10 @@ async def _serve(
     max_batch = settings.max_batch or _default_batch(torch_device.type, cores())
     imported = settings.data_dir / "backbones"
     store = ImportedBackboneStore(imported)
-    catalog = Catalog(settings.checkpoint_dir, imported, allow_download=settings.allow_download)
+    kept = ModelStores(settings, database)
+    catalog = Catalog(
+        settings.checkpoint_dir, imported, allow_download=settings.allow_download, own=kept.backbones
+    )
     meter, tracer = watching.meter, watching.tracer
     policy = BatchPolicy(max_batch=max_batch, max_wait=settings.max_wait_ms / 1000)
     device = DeviceThread(str(torch_device), policy, meter, tracer)
@@ -180,8 +183,9 @@ async def _serve(
     snapshots = DatabaseSnapshots(database, blobs)
     analyze = AnalyzeDataset(jobs, snapshots, limits)
     models = model_parts(
-        settings, database, extract, describe, jobs, snapshots, preprocessor, torch_device.type
-    )
+        settings, kept, extract, describe, jobs, snapshots, datasets, preprocessor, loader, limits,
+        torch_device.type,
+    )  # fmt: skip
     indexes = index_parts(settings, database, extract, checker, jobs, snapshots)
     stages |= {**models.stages, **indexes.stages}
     publish |= models.publish
@@ -190,7 +194,7 @@ async def _serve(
         backbones=BackboneService(describe, importer),
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
         indexes=indexes.service,
-        jobs=JobService(jobs),
+        jobs=JobService(jobs, models.plots),
         access=entrance.access,
         models=models.service,
         max_message_bytes=settings.max_message_mb << 20,

@@ -52,9 +52,9 @@ from penult.index_types import (
     NearDuplicates,
     RemoveSummary,
 )
-from penult.job_types import JobError, JobEvent, JobProgress
+from penult.job_types import Finding, JobError, JobEvent, JobPlot, JobProgress
 from penult.jobs import Job
-from penult.model_types import Lineage, Model, ModelExport, Prediction, PredictionBatch
+from penult.model_types import Lineage, Model, ModelExport, ModelFile, Prediction, PredictionBatch, Schedule
 from penult.sources import image_files
 from penult.tta import TestTimeAugmentation
 from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
@@ -86,6 +86,7 @@ __all__ = [
     "Example",
     "FailedPrecondition",
     "FeatureBatch",
+    "Finding",
     "Health",
     "Hit",
     "Index",
@@ -101,6 +102,7 @@ __all__ = [
     "JobError",
     "JobEvent",
     "JobFailed",
+    "JobPlot",
     "JobProgress",
     "LabelCount",
     "LearningPoint",
@@ -108,6 +110,7 @@ __all__ = [
     "Mistake",
     "Model",
     "ModelExport",
+    "ModelFile",
     "NearDuplicates",
     "NotFound",
     "PenultError",
@@ -117,6 +120,7 @@ __all__ = [
     "Preprocess",
     "RemoveSummary",
     "ResourceExhausted",
+    "Schedule",
     "SkippedImages",
     "SplitCounts",
     "TestTimeAugmentation",

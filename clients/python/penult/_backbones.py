@@ -29,6 +29,7 @@ _SOURCES: dict[str, backbone_pb2.BackboneSource] = {
     "imported": backbone_pb2.BACKBONE_SOURCE_IMPORTED,
     "timm": backbone_pb2.BACKBONE_SOURCE_TIMM,
     "torchvision": backbone_pb2.BACKBONE_SOURCE_TORCHVISION,
+    "fine_tuned": backbone_pb2.BACKBONE_SOURCE_FINE_TUNED,
 }
 _STATE_NAMES = {number: name for name, number in _STATES.items()}
 _SOURCE_NAMES = {number: name for name, number in _SOURCES.items()}

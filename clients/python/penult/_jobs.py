@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,9 +15,19 @@ from penult._evaluations import evaluation
 from penult._exports import model_export
 from penult._indexes import index_fields, near_duplicates
 from penult._models import model
+from penult._whole_file import WholeFile
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
 from penult.index_types import IndexInfo
-from penult.job_types import JobError, JobEvent, JobInfo, JobOutput, JobProgress, JobState
+from penult.job_types import (
+    Finding,
+    JobError,
+    JobEvent,
+    JobInfo,
+    JobOutput,
+    JobPlot,
+    JobProgress,
+    JobState,
+)
 from penult.v1 import job_pb2 as pb
 
 PAGE_SIZE = 500
@@ -90,6 +101,15 @@ def event(message: pb.JobEvent) -> JobEvent:
     if body == "metrics":
         return JobEvent(number, at, metrics=dict(message.metrics.values), step=message.metrics.step)
     return JobEvent(number, at, log=message.log.text, level=_LEVELS.get(message.log.level, "info"))
+
+
+def plot(message: pb.PlotJobResponse, path: str | os.PathLike[str] | None) -> JobPlot:
+    """The plot without its message, written to `path` if there is one."""
+    findings = tuple(Finding(each.symptom, each.evidence, each.advice) for each in message.findings)
+    if path is not None:
+        with WholeFile(path) as file:
+            file.file.write(message.png)
+    return JobPlot(message.png, findings)
 
 
 def outcome(job: JobInfo) -> Any:

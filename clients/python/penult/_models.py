@@ -17,7 +17,7 @@ from penult._datasets import new_request_id, split_number
 from penult._evaluations import evidence
 from penult._stream import Request
 from penult.errors import Internal, InvalidArgument, ItemFailed, SkippedImages
-from penult.model_types import Lineage, Model, ModelKind, Prediction, PredictionBatch
+from penult.model_types import Lineage, Model, ModelFile, ModelKind, Prediction, PredictionBatch, Schedule
 from penult.tta import TTA, tta_message
 from penult.types import ItemError, OnError
 from penult.v1 import model_pb2 as pb
@@ -27,6 +27,7 @@ PAGE_SIZE = 500
 _KINDS: dict[version_pb.ModelKind, ModelKind] = {
     version_pb.MODEL_KIND_HEAD: "head",
     version_pb.MODEL_KIND_ENSEMBLE: "ensemble",
+    version_pb.MODEL_KIND_FINE_TUNED: "fine_tuned",
 }
 
 
@@ -39,24 +40,53 @@ def train_request(
     parameters: Mapping[str, Any],
 ) -> pb.TrainHeadRequest:
     """The request of a training. Raises InvalidArgument for a parameter that is no JSON."""
+    return pb.TrainHeadRequest(
+        name=name,
+        dataset=dataset,
+        head=head,
+        parameters=as_struct(parameters),
+        backbone=backbone or "",
+        augment=tta_message(augment),
+        request_id=new_request_id(),
+    )
+
+
+def finetune_request(
+    name: str, dataset: str, backbone: str | None, init_from: str | None, settings: Mapping[str, Any]
+) -> pb.FineTuneRequest:
+    """The request of a fine-tuning. Raises InvalidArgument for a setting that is no JSON."""
+    return pb.FineTuneRequest(
+        name=name,
+        dataset=dataset,
+        backbone=backbone or "",
+        init_from=init_from or "",
+        settings=as_struct(settings),
+        request_id=new_request_id(),
+    )
+
+
+def as_struct(parameters: Mapping[str, Any]) -> struct_pb2.Struct:
+    """Parameters as a message. Raises InvalidArgument for what is no JSON."""
     struct = struct_pb2.Struct()
     try:
-        struct.update(dict(parameters))
+        struct.update({key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()})
     except (ValueError, TypeError) as error:
         raise InvalidArgument(
             f"parameters {parameters!r} are no JSON: {error}",
             reason="PARAMETER_INVALID",
             hint="give numbers, texts, True, False, None, lists and dicts",
         ) from None
-    return pb.TrainHeadRequest(
-        name=name,
-        dataset=dataset,
-        head=head,
-        parameters=struct,
-        backbone=backbone or "",
-        augment=tta_message(augment),
-        request_id=new_request_id(),
-    )
+    return struct
+
+
+def schedule(message: pb.DrawScheduleResponse) -> Schedule:
+    """The schedule without its message."""
+    return Schedule(tuple(message.factors), message.peak_rate or None, message.png)
+
+
+def model_file(message: pb.ModelFile) -> ModelFile:
+    """The description of a file without its message."""
+    return ModelFile(message.name, message.size_bytes, message.sha256)
 
 
 def evaluate_request(name: str, dataset: str, split: str) -> pb.EvaluateModelRequest:
@@ -203,6 +233,9 @@ def _lineage(message: version_pb.Lineage) -> Lineage:
         code_version=message.code_version,
         parent=message.parent,
         job=message.job,
+        start_backbone=message.start_backbone,
+        start_weights_sha256=message.start_weights_sha256,
+        variant=message.variant,
     )
 
 

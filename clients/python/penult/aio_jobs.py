@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any, Generic, TypeVar
 
 from penult._datasets import new_request_id
-from penult._jobs import Patience, event, job_fields, list_request, outcome
+from penult._jobs import Patience, event, job_fields, list_request, outcome, plot
 from penult._link import AsyncLink
 from penult._status import translated
 from penult.errors import Unavailable
-from penult.job_types import JobEvent, JobInfo, JobState
+from penult.job_types import JobEvent, JobInfo, JobPlot, JobState
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 
@@ -109,6 +110,15 @@ class AsyncJobs:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""
         request = pb.ResumeJobRequest(id=id, request_id=new_request_id())
         return await self._job(self._stub.ResumeJob, request, timeout)
+
+    async def plot(
+        self, id: str, path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> JobPlot:
+        """The curves of a fine-tuning so far, as a PNG that is also written to `path`, and what they say.
+
+        Raises FailedPrecondition NO_CURVES where there are none.
+        """
+        return plot(await self._link.call(self._stub.PlotJob, pb.PlotJobRequest(id=id), timeout), path)
 
     async def delete(self, id: str, *, timeout: float | None = None) -> None:
         """Forgets a job that has ended. Raises FailedPrecondition before that."""

@@ -61,6 +61,23 @@ class JobEvent:
     level: str = ""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that curves show: a word such as "overfitting", the numbers behind it, and what to change."""
+
+    symptom: str
+    evidence: str
+    advice: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class JobPlot:
+    """What a job has measured so far: its curves as a picture, and what they say."""
+
+    png: bytes
+    findings: tuple[Finding, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class JobInfo:
     """A job as it was when the server answered.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Iterable
 from typing import Any, Generic, TypeVar
 
 from penult._datasets import new_request_id
-from penult._jobs import Patience, event, job_fields, list_request, outcome
+from penult._jobs import Patience, event, job_fields, list_request, outcome, plot
 from penult._link import Link
 from penult._status import translated
 from penult.errors import Unavailable
-from penult.job_types import JobEvent, JobInfo, JobState
+from penult.job_types import JobEvent, JobInfo, JobPlot, JobState
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 
@@ -130,6 +131,15 @@ class Jobs:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""
         request = pb.ResumeJobRequest(id=id, request_id=new_request_id())
         return self._job(self._stub.ResumeJob, request, timeout)
+
+    def plot(
+        self, id: str, path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> JobPlot:
+        """The curves of a fine-tuning so far, as a PNG that is also written to `path`, and what they say.
+
+        Raises FailedPrecondition NO_CURVES where there are none.
+        """
+        return plot(self._link.call(self._stub.PlotJob, pb.PlotJobRequest(id=id), timeout), path)
 
     def delete(self, id: str, *, timeout: float | None = None) -> None:
         """Forgets a job that has ended. Raises FailedPrecondition before that."""

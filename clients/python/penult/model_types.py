@@ -11,7 +11,7 @@ from penult.evaluation_types import Evidence
 from penult.types import ItemError
 
 ExportFormat = Literal["onnx", "checkpoint", "arrays"]
-ModelKind = Literal["head", "ensemble"]
+ModelKind = Literal["head", "ensemble", "fine_tuned"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,12 +21,17 @@ class Lineage:
     Attributes:
         dataset, dataset_revision, example_count: the dataset when training was asked for.
         dataset_sha256: over image, labels and split of each example; equal for equal training data.
-        backbone, fingerprint: what gives the features that it takes.
-        head, parameters: kind of head, and its parameters with defaults filled in.
+        backbone, fingerprint: what gives the features that it takes; of a fine-tuned version its own,
+            "models/NAME@VERSION".
+        head, parameters: kind of head, and its parameters with defaults filled in; of a fine-tuned version
+            the settings of fine-tuning.
         augment: views of each image that were trained on beside the plain one, such as "flip".
         code_version: of Penult.
         parent: the version that it was trained on from, "" for none.
         job: the job that made it.
+        start_backbone, start_weights_sha256: of a fine-tuned version, whose weights it started from.
+        variant: which of the weights that training gave it holds: "probe", "plain", "ema", "mean" or
+            "snapshot-STEP".
     """
 
     dataset: str
@@ -41,6 +46,33 @@ class Lineage:
     code_version: str
     parent: str
     job: str
+    start_backbone: str = ""
+    start_weights_sha256: str = ""
+    variant: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of a version as the server keeps it. `sha256` is lower-case hex."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Schedule:
+    """The learning rate of a training before it starts.
+
+    Attributes:
+        factors: what multiplies the peak rate at every step.
+        peak_rate: None where the range test is to propose it.
+        png: its picture.
+    """
+
+    factors: tuple[float, ...]
+    peak_rate: float | None
+    png: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +103,7 @@ class Model:
     Attributes:
         metrics: main figures of its evidence, such as "accuracy" and "macro_f1"; {} where nothing was
             measured, as for an ensemble.
-        kind: "head" or "ensemble".
+        kind: "head", "ensemble" or "fine_tuned".
         labels: the classes.
         multi_label: an image may have several.
         threshold: an answer less probable than this is rejected; None: none is.
@@ -100,6 +132,11 @@ class Model:
     def reference(self) -> str:
         """NAME@VERSION, which every call takes for a model."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def backbone(self) -> str:
+        """What gives the features that it takes, as every call names a backbone; "" for an ensemble."""
+        return self.lineage.backbone if self.lineage is not None else ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

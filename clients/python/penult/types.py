@@ -15,7 +15,7 @@ OnError = Literal["raise", "skip", "return"]
 FeatureDType = Literal["float32", "float16"]
 Pooling = Literal["default", "avg", "max", "avg_max", "token"]
 State = Literal["available", "loading", "ready", "failed"]
-Source = Literal["bundled", "directory", "imported", "timm", "torchvision"]
+Source = Literal["bundled", "directory", "imported", "timm", "torchvision", "fine_tuned"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

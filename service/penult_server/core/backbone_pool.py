@@ -21,8 +21,9 @@ _LOAD_FACTOR = 3
 
 @dataclasses.dataclass
 class _Slot:
-    """One name that somebody asked for."""
+    """One backbone that somebody asked for."""
 
+    name: str
     state: BackboneState = BackboneState.AVAILABLE
     loaded: LoadedBackbone | None = None
     loading: asyncio.Task[LoadedBackbone] | None = None
@@ -59,13 +60,14 @@ class BackbonePool:
         self._catalog = catalog
         self._loader = loader
         self._clock = clock
+        # By name and revision: a name may come to mean another backbone while calls still use the first.
         self._slots: dict[str, _Slot] = {}
         # `resnet50` and `resnet50.a1_in1k` may be the same backbone: it is kept once.
         self._canonical: dict[str, str] = {}
 
     def view(self) -> Mapping[str, SlotView]:
-        """State of every name that was ever asked for."""
-        return {n: SlotView(s.state, s.loaded, s.error) for n, s in self._slots.items()}
+        """State of every name that was ever asked for; that of the latest revision."""
+        return {s.name: SlotView(s.state, s.loaded, s.error) for s in self._slots.values()}
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[LoadedBackbone]:
@@ -76,10 +78,15 @@ class BackbonePool:
             ResourceExhausted: it does not fit beside what is in use.
             PenultError: whatever the load says.
         """
-        if name not in self._canonical:  # a wrong name raises here and leaves nothing behind
-            self._canonical[name] = (await _off_loop(lambda: self._catalog.describe(name))).name
-        name = self._canonical[name]
-        slot = self._slots.setdefault(name, _Slot())
+        revision = ""
+        if name in self._canonical:
+            name = self._canonical[name]
+        else:  # a wrong name raises here and leaves nothing behind
+            asked, facts = name, await _off_loop(lambda: self._catalog.describe(name))
+            name, revision = facts.name, facts.revision
+            if not revision:
+                self._canonical[asked] = name
+        slot = self._slots.setdefault(f"{name}#{revision}" if revision else name, _Slot(name))
         slot.users += 1
         try:
             loaded = slot.loaded or await self._load(name, slot)
@@ -93,19 +100,19 @@ class BackbonePool:
 
         Raises FailedPrecondition BACKBONE_IN_USE while calls are using it.
         """
-        slot = self._slots.get(name)
-        if slot is None or slot.state is BackboneState.AVAILABLE:
-            return
-        if slot.users or slot.loading:
-            raise FailedPrecondition(
-                "BACKBONE_IN_USE",
-                f"backbone {name!r} is in use by {slot.users} calls",
-                hint="retry when they have finished",
-            )
-        if slot.loaded is not None:
-            self._evict(slot)
-        else:
-            del self._slots[name]
+        for key, slot in [(key, slot) for key, slot in self._slots.items() if slot.name == name]:
+            if slot.state is BackboneState.AVAILABLE:
+                continue
+            if slot.users or slot.loading:
+                raise FailedPrecondition(
+                    "BACKBONE_IN_USE",
+                    f"backbone {name!r} is in use by {slot.users} calls",
+                    hint="retry when they have finished",
+                )
+            if slot.loaded is not None:
+                self._evict(slot)
+            else:
+                del self._slots[key]
 
     def close(self) -> None:
         """Frees everything."""
@@ -141,17 +148,17 @@ class BackbonePool:
         budget = self._loader.memory_budget()
         residents = [
             Resident(
-                name,
+                key,
                 other.loaded.report.memory_bytes if other.loaded else other.reserved,
                 other.last_used,
                 in_use=other.users > 0 or other.loading is not None,
             )
-            for name, other in self._slots.items()
+            for key, other in self._slots.items()
             if other is not slot and (other.loaded or other.reserved)
         ]
         victims = plan_eviction(residents, needed, budget)
         if victims is None:
-            in_use = [r.name for r in residents if r.in_use]
+            in_use = [self._slots[r.name].name for r in residents if r.in_use]
             raise ResourceExhausted(
                 "BACKBONE_MEMORY",
                 f"backbone {facts.name!r} needs about {needed >> 20} MiB, which does not fit into the "
@@ -159,8 +166,8 @@ class BackbonePool:
                 retry_after=5.0 if in_use else None,
                 hint="raise backbone_memory_mb in the server's settings, or choose a smaller backbone",
             )
-        for name in victims:
-            self._evict(self._slots[name])
+        for key in victims:
+            self._evict(self._slots[key])
         slot.reserved = needed
 
     @staticmethod

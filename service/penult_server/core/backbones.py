@@ -34,11 +34,12 @@ class BackboneSource(enum.Enum):
     IMPORTED = "imported"
     TIMM = "timm"
     TORCHVISION = "torchvision"
+    FINE_TUNED = "fine_tuned"
 
     @property
     def local(self) -> bool:
         """True where no network is needed."""
-        return self in (BackboneSource.BUNDLED, BackboneSource.DIRECTORY, BackboneSource.IMPORTED)
+        return self not in (BackboneSource.TIMM, BackboneSource.TORCHVISION)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ class BackboneFacts:
     """What is known of a backbone without its weights.
 
     `parameter_count` leaves the classifier out. `layers` are the names accepted for intermediate
-    features, in the order of the forward pass.
+    features, in the order of the forward pass. `revision` tells apart what a name means now from what it
+    may mean later; "" where it always means the same.
     """
 
     name: str
@@ -66,6 +68,7 @@ class BackboneFacts:
     licence: str
     parameter_count: int
     layers: tuple[str, ...]
+    revision: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,12 +22,15 @@ from penult_server.core.jobs import Job, Progress
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.model_ports import Artifacts, ModelStore
 from penult_server.core.models import ModelReference, ModelVersion
+from penult_server.core.own_backbones import StoredBackbones, model_of
 from penult_server.core.ports import ImagePreprocessor
 from penult_server.core.preprocess import PLAIN, Preprocess
 
 KIND = "export_model"
 MODEL = "model"
 """The model's own files, in the job's directory."""
+OWN = "own_backbone"
+"""The files of the fine-tuned version whose backbone it takes, if it does."""
 CARD = "card.json"
 PICTURES, ANSWERS = "pictures.npy", "answers.npy"
 """Pictures as the backbone sees them, uint8 (N, H, W, 3), and the server's probabilities for them."""
@@ -54,6 +57,7 @@ class ExportModel:
         self._jobs = jobs
         self._models = models
         self._artifacts = artifacts
+        self._own = StoredBackbones(models, artifacts)
         self._formats = formats
         self._exports = exports
         self._heads = heads
@@ -85,11 +89,16 @@ class ExportModel:
             "format": format_name,
             "model": version.reference,
             "backbone": lineage.backbone,
-            "catalog": self._catalog,
+            "catalog": {
+                **self._catalog,
+                "own": {lineage.backbone: OWN} if model_of(lineage.backbone) else {},
+            },
         }
 
         def prepare(directory: Path) -> None:
             self._artifacts.link(version.artifact, directory / MODEL)
+            if own := self._own.find(lineage.backbone):
+                self._artifacts.link(own.revision, directory / OWN)
             (directory / CARD).write_text(json.dumps(_card(version)), encoding="utf-8")
 
         return await self._jobs.submit(NewJob(KIND, version.model, parameters, prepare, request_id))

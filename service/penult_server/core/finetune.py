@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -13,11 +12,11 @@ from penult_server.core.datasets import Split
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.snapshot import Snapshot, SnapshotExample
 from penult_server.core.splits import Member, SplitPlan, assign
+from penult_server.core.trainable import trainable
 
 KIND = "finetune"
 
 Start = Literal["pretrained", "random"]
-Trainable = Literal["all", "last", "head"]
 BatchNorm = Literal["auto", "frozen", "update"]
 Augmentation = Literal["none", "crop", "randaugment", "trivialaugment"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -53,11 +52,13 @@ def divide(
 ) -> Division:
     """Sorts the usable examples into classes and parts; those without a label belong to none.
 
-    Unassigned examples train. Where no validation examples are, a share of the training examples of each
-    class judges instead, which is a remedy that the division records.
+    Examples in no split train only where none is in split train, as for heads (core.trainable). Where no
+    validation examples are, a share of the training examples of each class judges instead. Both are remedies
+    that the division records.
 
     Raises:
-        FailedPrecondition: MULTI_LABEL_UNSUPPORTED, ONE_CLASS, NO_TRAINING_IMAGES or NO_VALIDATION_IMAGES.
+        FailedPrecondition: MULTI_LABEL_UNSUPPORTED, NO_LABELS, NO_TRAINING_EXAMPLES, ONE_CLASS or
+            NO_VALIDATION_IMAGES.
     """
     if snapshot.multi_label:
         raise FailedPrecondition(
@@ -67,24 +68,17 @@ def divide(
         )
     left_out = set(unusable)
     usable = [n for n, example in enumerate(examples) if example.labels and n not in left_out]
-    in_training = [n for n in usable if examples[n].split in (Split.TRAIN, Split.UNASSIGNED)]
-    counts = Counter(examples[n].labels[0] for n in in_training)
-    labels = tuple(sorted(counts))
-    if not labels:
-        raise FailedPrecondition(
-            "NO_TRAINING_IMAGES",
-            f"dataset {snapshot.dataset!r} has no usable labelled image in its training split",
-            hint="label images, and split the dataset",
-        )
-    if len(labels) == 1:
-        raise FailedPrecondition(
-            "ONE_CLASS",
-            f"every training image of dataset {snapshot.dataset!r} has the label {labels[0]!r}",
-            hint="a classifier needs images of two classes",
-        )
+    trainable(examples[n] for n in usable)  # raises where nothing can be learnt from them
+    in_training = [n for n in usable if examples[n].split is Split.TRAIN]
+    unassigned = [n for n in usable if examples[n].split is Split.UNASSIGNED]
+    remedies: list[str] = []
+    if in_training and unassigned:
+        usable = [n for n in usable if examples[n].split is not Split.UNASSIGNED]
+        remedies.append(f"{len(unassigned)} images are in no split and were left out")
+    in_training = in_training or unassigned
+    labels = tuple(sorted({examples[n].labels[0] for n in in_training}))
     position = {label: n for n, label in enumerate(labels)}
     targets = np.full(len(examples), -1, np.int64)
-    remedies: list[str] = []
     unseen = [n for n in usable if examples[n].labels[0] not in position]
     if unseen:
         remedies.append(f"{len(unseen)} images have labels that no training image has, and are left out")

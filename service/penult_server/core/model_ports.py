@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +22,8 @@ class ModelStore(Protocol):
     def publish(self, name: str, job_id: str, make: Callable[[], NewVersion]) -> ModelVersion:
         """A new version, made by a job. `make` puts its artifact in place; the row follows at once.
 
-        Returns what the job has published before, if it has, without calling `make`.
+        Returns what the job has published before, if it has, without calling `make`. Raises NotFound where
+        the version whose backbone it takes is gone.
         """
         ...
 
@@ -47,6 +49,14 @@ class ModelStore(Protocol):
         """Versions, newest first, from the one before `before`; without evidence."""
         ...
 
+    def fine_tuned(self) -> Sequence[ModelVersion]:
+        """Every version with a backbone of its own, by name and number; without evidence."""
+        ...
+
+    def made_by(self, job_id: str) -> ModelVersion | None:
+        """What a job has published, if that is still there; with evidence."""
+        ...
+
     def set_alias(self, name: str, alias: str, version: int | None, request_id: str) -> Model:
         """Points an alias to a version (None: the latest), moving it if it exists."""
         ...
@@ -64,6 +74,14 @@ class ModelStore(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class ArtifactFile:
+    """A file of a model version."""
+
+    size_bytes: int
+    sha256: str
+
+
 class Artifacts(Protocol):
     """Keeps the files of model versions, whole or not at all. Blocking."""
 
@@ -72,6 +90,14 @@ class Artifacts(Protocol):
 
         What a crash left under that name is replaced. Raises ResourceExhausted where the disk is full.
         """
+        ...
+
+    def path(self, name: str) -> Path:
+        """The directory, unchecked."""
+        ...
+
+    def files(self, name: str) -> Mapping[str, ArtifactFile]:
+        """What files there are, by name, as they were added. Raises DataLoss MODEL_DAMAGED."""
         ...
 
     def open(self, name: str) -> Path:

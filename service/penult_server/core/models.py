@@ -23,6 +23,8 @@ class ModelKind(str, enum.Enum):
     """A head on the features of a backbone."""
     ENSEMBLE = "ensemble"
     """Versions whose probabilities are averaged."""
+    FINE_TUNED = "fine_tuned"
+    """A head and a backbone of its own, trained together."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,12 +71,15 @@ class Lineage:
     Attributes:
         dataset, dataset_revision, example_count: the dataset when training was asked for.
         dataset_sha256: over image, labels and split of each example; see core.snapshot.
-        backbone, fingerprint: what gives the features that it takes.
-        head, parameters: kind of head, and its parameters with defaults filled in.
+        backbone, fingerprint: what gives the features that it takes; see core.own_backbones.
+        head, parameters: kind of head, and its parameters with defaults filled in; of a fine-tuned version
+            the settings of fine-tuning.
         augment: views of each image that were trained on beside the plain one, such as "flip".
         code_version: of Penult.
         parent: the version that it was trained on from; "" for none.
         job: the job that made it.
+        start_backbone, start_weights_sha256: of a fine-tuned version, whose weights it started from.
+        variant: which of the weights that fine-tuning gave it holds, such as "ema".
     """
 
     dataset: str
@@ -89,11 +94,14 @@ class Lineage:
     code_version: str = ""
     parent: str = ""
     job: str = ""
+    start_backbone: str = ""
+    start_weights_sha256: str = ""
+    variant: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NewVersion:
-    """A version as it is to be.
+    """A version as it is to be. The store gives a fine-tuned one its number, and with it its backbone's name.
 
     Attributes:
         labels: the classes, in the order of its probabilities.

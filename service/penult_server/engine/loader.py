@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from penult_server.core.backbones import BackboneFacts, LoadReport
-from penult_server.engine.backbones.catalog import Catalog
+from penult_server.core.features import BackboneIdentity, FeatureOptions, fingerprint
+from penult_server.engine.backbones.catalog import BuiltBackbone, Catalog
+from penult_server.engine.backbones.fine_tuned import LinkedBackbones
 from penult_server.engine.device_thread import DeviceThread
 from penult_server.engine.loaded_backbone import EngineBackbone
 from penult_server.engine.machine import memory_bytes
 from penult_server.engine.probe_pictures import probe_pictures
 from penult_server.engine.providers.base import Placement
-from penult_server.engine.providers.select import PrecisionName, ProviderName, choose
+from penult_server.engine.providers.select import Choice, PrecisionName, ProviderName, choose
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -68,15 +72,21 @@ class Loader:
         """See core.ports.BackboneLoader."""
         return self._memory_budget
 
+    def fingerprint(self, directory: Path) -> str:
+        """See core.finetune_ports.Fingerprints."""
+        files = LinkedBackbones({"models/new": directory})
+        built = Catalog(None, None, allow_download=False, own=files).build("models/new")
+        numerics = self._numerics(self._choose(built))
+        identity = BackboneIdentity(
+            built.facts.architecture, built.weights_sha256, built.facts.preprocess, numerics
+        )
+        return fingerprint(identity, FeatureOptions())
+
     def load(self, facts: BackboneFacts) -> EngineBackbone:
         """See core.ports.BackboneLoader."""
         built = self._catalog.build(facts.name)
-        placement = Placement(
-            self._torch_device, "float32", self._threads, _buckets(self._torch_device.type, self._max_batch)
-        )
-        size = facts.preprocess.input_size
-        choice = choose(built.network, size, self._device, placement, self._provider, self._precision)
-        pictures = probe_pictures(size)
+        placement, choice = self._placement(), self._choose(built)
+        pictures = probe_pictures(facts.preprocess.input_size)
         for count in placement.buckets:
             batch = pictures[[i % len(pictures) for i in range(count)]]
             self._device.call(lambda batch=batch: choice.runner.start(batch).result())  # type: ignore[misc]
@@ -88,9 +98,22 @@ class Loader:
             provider_note=choice.note,
             memory_bytes=weights * (2 if choice.provider != "torch" else 1),
             weights_sha256=built.weights_sha256,
-            numerics=" ".join(filter(None, (choice.numerics, self._decoder_numerics))),
+            numerics=self._numerics(choice),
         )
         return EngineBackbone(built.facts, report, built.network, choice.runner, self._device, placement)
+
+    def _choose(self, built: BuiltBackbone) -> Choice:
+        return choose(
+            built.network, built.facts.preprocess.input_size, self._device, self._placement(),
+            self._provider, self._precision,
+        )  # fmt: skip
+
+    def _placement(self) -> Placement:
+        buckets = _buckets(self._torch_device.type, self._max_batch)
+        return Placement(self._torch_device, "float32", self._threads, buckets)
+
+    def _numerics(self, choice: Choice) -> str:
+        return " ".join(filter(None, (choice.numerics, self._decoder_numerics)))
 
 
 def _buckets(device_type: str, max_batch: int) -> tuple[int, ...]:

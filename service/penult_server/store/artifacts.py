@@ -12,11 +12,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from penult_server.core.errors import DataLoss
+from penult_server.core.model_ports import ArtifactFile
 from penult_server.store.database import disk_full
 from penult_server.store.files import rename_durably, sync_directory, sync_file, write_durably
 
@@ -55,22 +56,30 @@ class ArtifactStore:
                 raise
         return sum(file["bytes"] for file in files.values())
 
+    def path(self, name: str) -> Path:
+        """See core.model_ports.Artifacts."""
+        return self._directory / name
+
+    def files(self, name: str) -> Mapping[str, ArtifactFile]:
+        """See core.model_ports.Artifacts."""
+        try:
+            manifest = json.loads((self.path(name) / MANIFEST).read_bytes())
+            found = {file: ArtifactFile(facts["bytes"], facts["sha256"]) for file, facts in manifest.items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise _damaged() from error
+        if not found:
+            raise _damaged()
+        return found
+
     def open(self, name: str) -> Path:
         """See core.model_ports.Artifacts."""
-        path = self._directory / name
+        path = self.path(name)
         try:
-            manifest = json.loads((path / MANIFEST).read_bytes())
-            intact = bool(manifest) and all(
-                _sha256(path / file) == facts["sha256"] for file, facts in manifest.items()
-            )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            intact = False
+            intact = all(_sha256(path / file) == facts.sha256 for file, facts in self.files(name).items())
+        except OSError as error:
+            raise _damaged() from error
         if not intact:
-            raise DataLoss(
-                "MODEL_DAMAGED",
-                "the stored files of this model version are missing or damaged",
-                hint="restore the data directory from a backup, or delete this version and train again",
-            )
+            raise _damaged()
         return path
 
     def link(self, name: str, target: Path) -> None:
@@ -88,6 +97,14 @@ class ArtifactStore:
         for entry in os.listdir(self._directory):
             if entry not in wanted and entry != self._incoming.name:
                 self.remove(entry)
+
+
+def _damaged() -> DataLoss:
+    return DataLoss(
+        "MODEL_DAMAGED",
+        "the stored files of this model version are missing or damaged",
+        hint="restore the data directory from a backup, or delete this version and train again",
+    )
 
 
 def _copy(source: Path, target: Path) -> dict[str, Any]:

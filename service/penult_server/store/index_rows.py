@@ -42,6 +42,13 @@ def page(connection: sa.Connection, after: str, limit: int | None) -> list[Index
     return _all(connection, query.limit(limit))
 
 
+def backbones(connection: sa.Connection) -> list[tuple[str, str]]:
+    """Name and backbone of every index of features, by name; "" for one that is being made."""
+    query = sa.select(indexes.c.name, indexes.c.maker_json).where(~indexes.c.removed)
+    found = [(row.name or "", maker_of(json.loads(row.maker_json))) for row in connection.execute(query)]
+    return sorted((name, maker.options.backbone) for name, maker in found if maker.options is not None)
+
+
 def insert(connection: sa.Connection, name: str | None, maker: IndexMaker) -> int:
     """A new index, and its id. Raises AlreadyExists."""
     if name is not None:

@@ -21,7 +21,8 @@ from penult_server.core.models import (
     NewVersion,
     main_metrics,
 )
-from penult_server.store.model_tables import model_aliases, model_versions, models
+from penult_server.core.own_backbones import model_of, own_backbone
+from penult_server.store.model_tables import model_aliases, model_members, model_versions, models
 
 _BRIEF = [column for column in model_versions.c if column.name != "evidence_json"]
 
@@ -104,6 +105,9 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
     else:
         model_id, version = row.id, row.last_version + 1
         connection.execute(models.update().where(models.c.id == model_id).values(last_version=version))
+    if new.kind is ModelKind.FINE_TUNED and new.lineage is not None:
+        lineage = dataclasses.replace(new.lineage, backbone=own_backbone(name, version))
+        new = dataclasses.replace(new, lineage=lineage)
     made = connection.execute(
         model_versions.insert().values(
             model_id=model_id,
@@ -119,12 +123,35 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
     return int(made[0]), version
 
 
+def depend(connection: sa.Connection, key: int, new: NewVersion) -> None:
+    """Notes whose own backbone a new head takes. Raises NotFound where that version is gone."""
+    reference = model_of(new.lineage.backbone) if new.lineage is not None else None
+    if new.kind is ModelKind.HEAD and reference is not None:
+        taken = resolve(connection, reference)
+        connection.execute(model_members.insert().values(version_id=key, member_id=taken.id))
+
+
+def fine_tuned(connection: sa.Connection) -> list[ModelVersion]:
+    """Every version with a backbone of its own, by name and number."""
+    kind = _start_of_facts(ModelKind.FINE_TUNED)
+    query = sa.select(models.c.name, *_BRIEF).join_from(model_versions, models)
+    query = query.where(model_versions.c.facts_json.startswith(kind, autoescape=True))
+    rows: Sequence[Any] = connection.execute(query.order_by(models.c.name, model_versions.c.version)).all()
+    return [_version(row.name, row, ()) for row in rows]
+
+
 def artifacts(connection: sa.Connection) -> set[str]:
     """Names of all that versions need."""
     return set(connection.execute(sa.select(model_versions.c.artifact)).scalars()) - {""}
 
 
+def _start_of_facts(kind: ModelKind) -> str:
+    """What `facts_json` of this kind starts with."""
+    return json.dumps({"kind": kind.value})[:-1]
+
+
 def _facts(new: NewVersion) -> dict[str, Any]:
+    """`kind` stays in front: see `_start_of_facts`."""
     return {
         "kind": new.kind.value,
         "labels": new.labels,

@@ -50,4 +50,4 @@ model_members = sa.Table(
     sa.Index("model_members_by_member", "member_id"),
     sqlite_with_rowid=False,
 )
-"""Which versions an ensemble is made of."""
+"""Which versions an ensemble is made of, and whose own backbone a head takes the features of."""

@@ -6,13 +6,14 @@ Files are durable before the row that names them, and outlive it: what is served
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from penult_server.core.errors import FailedPrecondition, NotFound
 from penult_server.core.models import Model, ModelReference, ModelVersion, NewVersion
-from penult_server.store import model_rows
+from penult_server.core.own_backbones import own_backbone
+from penult_server.store import index_rows, model_rows
 from penult_server.store.acknowledged import recall, remember
 from penult_server.store.artifacts import ArtifactStore
 from penult_server.store.database import Database
@@ -39,7 +40,8 @@ class DatabaseModels:
             new = make()
             try:
                 with self._database.write() as connection:
-                    _, version = model_rows.insert(connection, name, new, job_id)
+                    key, version = model_rows.insert(connection, name, new, job_id)
+                    model_rows.depend(connection, key, new)
                     reference = ModelReference(name, version=version)
                     return model_rows.resolve(connection, reference, evidence=True)
             except BaseException:
@@ -85,6 +87,16 @@ class DatabaseModels:
         with self._database.read() as connection:
             return model_rows.versions(connection, name, before, limit)
 
+    def fine_tuned(self) -> Sequence[ModelVersion]:
+        """See core.model_ports.ModelStore."""
+        with self._database.read() as connection:
+            return model_rows.fine_tuned(connection)
+
+    def made_by(self, job_id: str) -> ModelVersion | None:
+        """See core.model_ports.ModelStore."""
+        with self._database.read() as connection:
+            return model_rows.by_job(connection, job_id)
+
     def set_alias(self, name: str, alias: str, version: int | None, request_id: str) -> Model:
         """See core.model_ports.ModelStore."""
         write = f"SetModelAlias {name}@{alias} {version or ''}"
@@ -122,9 +134,9 @@ class DatabaseModels:
                 if before is not None:
                     return int(before)
                 model_id = model_rows.find(connection, name)
-                query = sa.select(model_versions.c.id, model_versions.c.artifact)
+                query = sa.select(model_versions.c.id, model_versions.c.version, model_versions.c.artifact)
                 rows = connection.execute(query.where(model_versions.c.model_id == model_id)).all()
-                _remove(connection, name, {row.id for row in rows})
+                _remove(connection, name, {row.id: own_backbone(name, row.version) for row in rows})
                 connection.execute(models.delete().where(models.c.id == model_id))
                 remember(connection, request_id, write, len(rows))
             for row in rows:
@@ -139,7 +151,7 @@ class DatabaseModels:
                 if recall(connection, request_id, write) is not None:
                     return
                 found = model_rows.resolve(connection, ModelReference(name, version=version))
-                _remove(connection, found.reference, {found.id})
+                _remove(connection, found.reference, {found.id: own_backbone(name, version)})
                 model_id = model_rows.find(connection, name)
                 left = sa.select(model_versions.c.id).where(model_versions.c.model_id == model_id)
                 if connection.execute(left.limit(1)).first() is None:
@@ -148,8 +160,12 @@ class DatabaseModels:
             self._artifacts.remove(found.artifact)
 
 
-def _remove(connection: sa.Connection, what: str, keys: set[int]) -> None:
-    """Removes versions. Raises FailedPrecondition where an alias or an ensemble outside needs one."""
+def _remove(connection: sa.Connection, what: str, versions: Mapping[int, str]) -> None:
+    """Removes versions, given with the names of their own backbones.
+
+    Raises FailedPrecondition where an alias, a version outside or an index needs one.
+    """
+    keys = set(versions)
     pointing = sa.select(model_aliases.c.alias).where(model_aliases.c.version_id.in_(keys))
     if aliases := sorted(connection.execute(pointing).scalars()):
         raise FailedPrecondition(
@@ -164,12 +180,20 @@ def _remove(connection: sa.Connection, what: str, keys: set[int]) -> None:
         .join(models, models.c.id == model_versions.c.model_id)
         .where(model_members.c.member_id.in_(keys), model_members.c.version_id.not_in(keys))
     )
-    if ensembles := sorted(f"{name}@{version}" for name, version in connection.execute(using)):
+    if others := sorted(f"{name}@{version}" for name, version in connection.execute(using)):
         raise FailedPrecondition(
             "MODEL_IN_USE",
-            f"{what} is part of the ensemble {', '.join(ensembles)}",
-            hint="delete the ensemble first",
-            ensembles=",".join(ensembles),
+            f"{what} is what {', '.join(others)} is made of",
+            hint="delete that first",
+            models=",".join(others),
+        )
+    backbones = set(versions.values())
+    if fed := [index for index, backbone in index_rows.backbones(connection) if backbone in backbones]:
+        raise FailedPrecondition(
+            "MODEL_IN_USE",
+            f"{what} gives the features of index {', '.join(fed)}",
+            hint="delete the index first, or embed it with another backbone",
+            indexes=",".join(fed),
         )
     connection.execute(model_members.delete().where(model_members.c.version_id.in_(keys)))
     connection.execute(model_versions.delete().where(model_versions.c.id.in_(keys)))

@@ -20,6 +20,7 @@ _SOURCES = {
     BackboneSource.IMPORTED: pb.BACKBONE_SOURCE_IMPORTED,
     BackboneSource.TIMM: pb.BACKBONE_SOURCE_TIMM,
     BackboneSource.TORCHVISION: pb.BACKBONE_SOURCE_TORCHVISION,
+    BackboneSource.FINE_TUNED: pb.BACKBONE_SOURCE_FINE_TUNED,
 }
 _STATE_OF = {number: state for state, number in _STATES.items()}
 _SOURCE_OF = {number: source for source, number in _SOURCES.items()}

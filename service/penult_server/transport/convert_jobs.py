@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from penult.v1 import job_pb2 as pb
+from penult_server.core.diagnosis import Finding
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evidence import Evaluation, from_json
 from penult_server.core.job_ports import JobFilter
@@ -83,6 +84,11 @@ def event_to_wire(event: JobEvent) -> pb.JobEvent:
     elif isinstance(body, LogLine):
         message.log.CopyFrom(pb.JobLogLine(level=_LEVELS[body.level], text=body.text))
     return message
+
+
+def finding_to_wire(finding: Finding) -> pb.Finding:
+    """What curves show."""
+    return pb.Finding(symptom=finding.symptom.value, evidence=finding.evidence, advice=finding.advice)
 
 
 def filter_from_wire(request: pb.ListJobsRequest) -> JobFilter:

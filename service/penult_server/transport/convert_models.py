@@ -10,6 +10,7 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from penult.v1 import model_pb2 as pb
 from penult.v1 import model_version_pb2 as version_pb
 from penult_server.core.datasets import Split
+from penult_server.core.finetune_model import FineTuning
 from penult_server.core.models import Lineage, Model, ModelKind, ModelVersion
 from penult_server.core.predict import Prediction
 from penult_server.core.train_head import HeadTraining
@@ -20,6 +21,7 @@ from penult_server.transport.convert_features import augmentation_from_wire
 _KINDS = {
     ModelKind.HEAD: version_pb.MODEL_KIND_HEAD,
     ModelKind.ENSEMBLE: version_pb.MODEL_KIND_ENSEMBLE,
+    ModelKind.FINE_TUNED: version_pb.MODEL_KIND_FINE_TUNED,
 }
 _NOTHING = pb.Prediction()
 
@@ -76,6 +78,18 @@ def training_from_wire(request: pb.TrainHeadRequest) -> HeadTraining:
     )  # fmt: skip
 
 
+def tuning_from_wire(request: pb.FineTuneRequest) -> FineTuning:
+    """What to fine-tune."""
+    return FineTuning(
+        name=request.name,
+        dataset=request.dataset,
+        backbone=request.backbone,
+        init_from=request.init_from,
+        settings=parameters_from_wire(request.settings),
+        request_id=request.request_id,
+    )
+
+
 def parameters_from_wire(parameters: struct_pb2.Struct) -> dict[str, Any]:
     """As JSON; whole numbers, which a Struct cannot tell from others, as such."""
     return {key: _whole(value) for key, value in json_format.MessageToDict(parameters).items()}
@@ -113,6 +127,9 @@ def _lineage_to_wire(lineage: Lineage) -> version_pb.Lineage:
         code_version=lineage.code_version,
         parent=lineage.parent,
         job=lineage.job,
+        start_backbone=lineage.start_backbone,
+        start_weights_sha256=lineage.start_weights_sha256,
+        variant=lineage.variant,
     )
 
 

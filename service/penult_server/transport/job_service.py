@@ -9,9 +9,11 @@ import grpc
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
 from penult_server.core.manage_jobs import ManageJobs
+from penult_server.core.plot_jobs import PlotJobs
 from penult_server.transport.convert_jobs import (
     event_to_wire,
     filter_from_wire,
+    finding_to_wire,
     job_to_wire,
     listed_job_to_wire,
 )
@@ -22,9 +24,10 @@ Context = grpc.aio.ServicerContext
 class JobService(job_pb2_grpc.JobServiceServicer):
     """See protos/penult/v1/job.proto."""
 
-    def __init__(self, jobs: ManageJobs) -> None:
+    def __init__(self, jobs: ManageJobs, plots: PlotJobs) -> None:
         """The use cases."""
         self._jobs = jobs
+        self._plots = plots
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
         """One job."""
@@ -49,6 +52,11 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def ResumeJob(self, request: pb.ResumeJobRequest, context: Context) -> pb.ResumeJobResponse:
         """Queues a job again."""
         return pb.ResumeJobResponse(job=job_to_wire(await self._jobs.resume(request.id, request.request_id)))
+
+    async def PlotJob(self, request: pb.PlotJobRequest, context: Context) -> pb.PlotJobResponse:
+        """Its curves."""
+        plot = await self._plots.plot(request.id)
+        return pb.PlotJobResponse(png=plot.png, findings=map(finding_to_wire, plot.findings))
 
     async def DeleteJob(self, request: pb.DeleteJobRequest, context: Context) -> pb.DeleteJobResponse:
         """Forgets a job."""

@@ -11,8 +11,10 @@ from penult.v1 import model_pb2 as pb
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_model import EvaluateModel
 from penult_server.core.export_model import ExportModel
+from penult_server.core.finetune_model import FineTune
 from penult_server.core.images import SourceImage
 from penult_server.core.manage_models import ManageModels
+from penult_server.core.model_files import ModelFiles
 from penult_server.core.models import ModelReference
 from penult_server.core.predict import PredictImages
 from penult_server.core.train_head import TrainHead
@@ -21,8 +23,10 @@ from penult_server.transport.convert_jobs import job_to_wire
 from penult_server.transport.convert_models import (
     evaluated_split,
     model_to_wire,
+    parameters_from_wire,
     prediction_to_wire,
     training_from_wire,
+    tuning_from_wire,
     version_to_wire,
 )
 
@@ -39,6 +43,8 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         predict: PredictImages,
         evaluate: EvaluateModel,
         export: ExportModel,
+        fine_tune: FineTune,
+        files: ModelFiles,
     ) -> None:
         """The use cases."""
         self._models = models
@@ -46,11 +52,25 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         self._predict = predict
         self._evaluate = evaluate
         self._export = export
+        self._fine_tune = fine_tune
+        self._files = files
 
     async def TrainHead(self, request: pb.TrainHeadRequest, context: Context) -> pb.TrainHeadResponse:
         """Starts the job."""
         job = await self._train_head.start(training_from_wire(request))
         return pb.TrainHeadResponse(job=job_to_wire(job))
+
+    async def FineTune(self, request: pb.FineTuneRequest, context: Context) -> pb.FineTuneResponse:
+        """Starts the job."""
+        job = await self._fine_tune.start(tuning_from_wire(request))
+        return pb.FineTuneResponse(job=job_to_wire(job))
+
+    async def DrawSchedule(
+        self, request: pb.DrawScheduleRequest, context: Context
+    ) -> pb.DrawScheduleResponse:
+        """A picture of what FineTune would do."""
+        drawn = await self._fine_tune.draw(parameters_from_wire(request.settings), request.dataset)
+        return pb.DrawScheduleResponse(png=drawn.png, factors=drawn.factors, peak_rate=drawn.peak_rate)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         """One version and its model."""
@@ -158,6 +178,24 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         """The file of a job."""
         async for chunk in self._export.read(request.job_id):
             yield pb.DownloadExportResponse(chunk=chunk)
+
+    async def ListModelFiles(
+        self, request: pb.ListModelFilesRequest, context: Context
+    ) -> pb.ListModelFilesResponse:
+        """What there is of a version."""
+        version, files = await self._files.list(ModelReference.parse(request.model))
+        listed = [
+            pb.ModelFile(name=name, size_bytes=file.size_bytes, sha256=file.sha256)
+            for name, file in sorted(files.items())
+        ]
+        return pb.ListModelFilesResponse(files=listed, model=version.reference)
+
+    async def DownloadModelFile(
+        self, request: pb.DownloadModelFileRequest, context: Context
+    ) -> AsyncIterator[pb.DownloadModelFileResponse]:
+        """One file."""
+        async for chunk in self._files.read(ModelReference.parse(request.model), request.file):
+            yield pb.DownloadModelFileResponse(chunk=chunk)
 
 
 def _images(images: Iterable[image_pb2.Image]) -> list[SourceImage]:

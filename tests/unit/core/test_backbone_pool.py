@@ -45,12 +45,20 @@ class Loaded:
 class Catalog:
     """`a1` and `a` are the same backbone; every backbone has a million parameters."""
 
+    revision = "job-1"
+    """Of the backbone that names of a model mean now."""
+
     def summaries(self) -> Sequence[BackboneSummary]:
         return []
 
     def describe(self, name: str) -> BackboneFacts:
         if name == "unknown":
             raise NotFound("BACKBONE_UNKNOWN", "no such backbone")
+        if name.startswith("models/"):
+            own, revision = "models/x@1", self.revision
+            return BackboneFacts(
+                own, "a", BackboneSource.FINE_TUNED, 4, PREPROCESS, "mit", 1_000_000, (), revision
+            )
         name = "a" if name == "a1" else name
         return BackboneFacts(name, name, BackboneSource.BUNDLED, 4, PREPROCESS, "mit", 1_000_000, ())
 
@@ -82,6 +90,26 @@ async def use(pool: BackbonePool, name: str) -> Loaded:
         assert isinstance(loaded, Loaded)
         assert not loaded.closed
         return loaded
+
+
+async def test_a_name_that_comes_to_mean_another_backbone_is_loaded_anew() -> None:
+    loader, catalog = Loader(budget_mib=15), Catalog()
+    pool = BackbonePool(catalog, loader)
+    async with pool.lease("models/x") as first:
+        async with pool.lease("models/x@1") as same:
+            assert same is first
+        catalog.revision = "job-2"
+        with pytest.raises(ResourceExhausted, match=r"in use \(models/x@1\)"):
+            await use(pool, "models/x")
+        loader.budget = 1000 * MIB
+        async with pool.lease("models/x") as second:
+            assert second is not first
+        assert pool.view()["models/x@1"].loaded is second
+        with pytest.raises(FailedPrecondition):
+            await pool.unload("models/x@1")
+    await pool.unload("models/x@1")
+    assert pool.view()["models/x@1"].state is BackboneState.AVAILABLE
+    assert loader.loads == ["models/x@1"] * 2
 
 
 async def test_many_askers_load_once() -> None:

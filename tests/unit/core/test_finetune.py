@@ -9,6 +9,7 @@ from penult_server.core.datasets import Split
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.finetune import Division, contradictions, divide, epoch_order, propose_rate
 from penult_server.core.snapshot import Snapshot, SnapshotExample
+from penult_server.core.trainable import trainable
 
 
 def example(number: int, label: str, split: Split) -> SnapshotExample:
@@ -21,7 +22,7 @@ def divided(examples: list[SnapshotExample], unusable: tuple[int, ...] = (), mul
 
 
 def test_examples_go_where_their_split_says() -> None:
-    splits = [Split.TRAIN, Split.UNASSIGNED, Split.VALIDATION, Split.TEST]
+    splits = [Split.TRAIN, Split.TRAIN, Split.VALIDATION, Split.TEST]
     examples = [example(n, "ab"[n % 2], splits[n // 2]) for n in range(8)] + [example(8, "", Split.TRAIN)]
     parts = divided(examples, unusable=(1,))
     assert parts.labels == ("a", "b")
@@ -30,6 +31,18 @@ def test_examples_go_where_their_split_says() -> None:
     assert parts.test.tolist() == [6, 7]
     assert parts.targets[parts.test].tolist() == [0, 1]
     assert parts.remedies == ()
+
+
+def test_examples_in_no_split_train_where_none_is_in_train_as_for_heads() -> None:
+    splits = [Split.UNASSIGNED, Split.UNASSIGNED, Split.VALIDATION]
+    examples = [example(n, "ab"[n % 2], splits[n // 2]) for n in range(6)]
+    assert divided(examples).train.tolist() == [0, 1, 2, 3]
+    more = [*examples, example(6, "a", Split.TRAIN), example(7, "b", Split.TRAIN)]
+    parts = divided(more)
+    assert parts.train.tolist() == [6, 7]
+    assert parts.targets[:4].tolist() == [-1] * 4
+    assert parts.remedies == ("4 images are in no split and were left out",)
+    assert [e.sha256 for e in trainable(more).examples] == [e.sha256 for e in more[4:]]
 
 
 def test_without_validation_images_some_of_each_class_judge_and_it_is_said() -> None:
@@ -54,7 +67,8 @@ def test_labels_that_nothing_trains_are_left_out_and_it_is_said() -> None:
     ("examples", "multi", "reason"),
     [
         ([example(n, "a", Split.TRAIN) for n in range(9)], False, "ONE_CLASS"),
-        ([example(n, "", Split.TRAIN) for n in range(9)], False, "NO_TRAINING_IMAGES"),
+        ([example(n, "", Split.TRAIN) for n in range(9)], False, "NO_LABELS"),
+        ([example(n, "a", Split.TEST) for n in range(9)], False, "NO_TRAINING_EXAMPLES"),
         ([example(n, "ab"[n], Split.TRAIN) for n in range(2)], False, "NO_VALIDATION_IMAGES"),
         ([example(n, "ab"[n], Split.TRAIN) for n in range(2)], True, "MULTI_LABEL_UNSUPPORTED"),
     ],

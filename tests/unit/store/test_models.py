@@ -6,8 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
+from penult_server.core.errors import (
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PenultError,
+    ResourceExhausted,
+)
+from penult_server.core.features import FeatureOptions
+from penult_server.core.index_kinds import IndexSpec
+from penult_server.core.indexes import IndexMaker
 from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion, NewVersion
+from penult_server.core.own_backbones import StoredBackbones
+from penult_server.store import index_rows
 from penult_server.store.artifacts import ArtifactStore
 from penult_server.store.models import DatabaseModels
 from tests.databases import Place
@@ -195,3 +206,68 @@ def test_an_ensemble_protects_its_members(house: House) -> None:
     with pytest.raises(NotFound):
         house.store.ensemble("both", new, [one.id, two.id], "")
     assert house.store.delete("two", "") == 1
+
+
+def publish_new(house: House, name: str, job_id: str, new: NewVersion) -> ModelVersion:
+    return house.store.publish(name, job_id, lambda: new)
+
+
+def test_a_fine_tuned_version_has_a_backbone_named_by_its_number(house: House) -> None:
+    tuned = dataclasses.replace(NEW, kind=ModelKind.FINE_TUNED, artifact="job-2")
+    house.publish("clothes", "job-1")
+    made = publish_new(house, "clothes", "job-2", tuned)
+    assert made.lineage is not None
+    assert (made.kind, made.lineage.backbone) == (ModelKind.FINE_TUNED, "models/clothes@2")
+    assert [version.reference for version in house.store.fine_tuned()] == ["clothes@2"]
+    assert house.store.made_by("job-2") == made
+    assert house.store.made_by("job-9") is None
+
+
+def test_what_takes_the_features_of_a_backbone_protects_its_version(house: House) -> None:
+    tuned = dataclasses.replace(NEW, kind=ModelKind.FINE_TUNED, artifact="job-1")
+    publish_new(house, "trunk", "job-1", tuned)
+    lineage = dataclasses.replace(LINEAGE, backbone="models/trunk@1")
+    publish_new(house, "head", "job-2", dataclasses.replace(NEW, lineage=lineage))
+    spec = IndexSpec(metric="cosine", kind="flat", dim=4)
+    maker = IndexMaker(spec, FeatureOptions(backbone="models/trunk@1"), "f" * 64, False, "label")
+    with house.database.write() as connection:
+        index_rows.insert(connection, "shop", maker)
+    for what in ("head@1", "shop"):
+        for remove in (
+            lambda: house.store.delete("trunk", ""),
+            lambda: house.store.delete_version("trunk", 1, ""),
+        ):
+            with pytest.raises(FailedPrecondition) as caught:
+                remove()
+            assert (caught.value.reason, what in caught.value.message) == ("MODEL_IN_USE", True)
+        if what == "head@1":
+            house.store.delete("head", "")
+    with house.database.write() as connection:
+        index_rows.update(connection, 1, removed=True, name=None)
+    assert house.store.delete("trunk", "") == 1
+    with pytest.raises(NotFound):
+        publish_new(house, "head", "job-3", dataclasses.replace(NEW, lineage=lineage))
+    assert [model.name for model in house.store.list("", 10)] == []
+
+
+def test_backbones_of_versions_are_found_by_every_name_of_a_model(house: House) -> None:
+    stored = StoredBackbones(house.store, house.artifacts)
+    house.publish("trunk", "job-1")
+    publish_new(
+        house, "trunk", "job-2", dataclasses.replace(NEW, kind=ModelKind.FINE_TUNED, artifact="job-2")
+    )
+    house.store.set_alias("trunk", "best", 2, "")
+    for name in ("models/trunk", "models/trunk@2", "models/trunk@best"):
+        own = stored.find(name)
+        assert own is not None
+        assert (own.name, own.revision) == ("models/trunk@2", "job-2")
+    assert [own.name for own in stored.list()] == ["models/trunk@2"]
+    assert stored.find("resnet50") is None
+    for name, reason in (
+        ("models/trunk@1", "NO_OWN_BACKBONE"),
+        ("models/nobody", "MODEL_NOT_FOUND"),
+        ("models/X!", "BAD_NAME"),
+    ):
+        with pytest.raises(PenultError) as caught:
+            stored.find(name)
+        assert caught.value.reason == reason

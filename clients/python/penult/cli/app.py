@@ -14,6 +14,7 @@ from penult.cli.datasets import datasets
 from penult.cli.evaluate import evaluate
 from penult.cli.export import export
 from penult.cli.extract import extract
+from penult.cli.finetune import finetune
 from penult.cli.health import health
 from penult.cli.indexes import index
 from penult.cli.jobs import jobs
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.command()(extract)
 app.command()(train)
+app.command()(finetune)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(export)

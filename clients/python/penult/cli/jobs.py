@@ -1,9 +1,10 @@
-"""`penult jobs`: list, get, watch, cancel, resume, delete."""
+"""`penult jobs`: list, get, watch, plot, diagnosis, cancel, resume, delete."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -85,6 +86,41 @@ def watch(
     if as_json:
         print_json(job)
     outcome(job)
+
+
+@jobs.command()
+def plot(
+    id: Id,
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("curves.png"),
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+) -> None:
+    """Draw the curves of a fine-tuning so far: loss, accuracy, learning rate, gradients, updates, speed."""
+    with connect(target, api_key, ca, tls) as client:
+        client.jobs.plot(id, out)
+    typer.echo(out)
+
+
+@jobs.command()
+def diagnosis(
+    id: Id,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the curves of a fine-tuning show, with the numbers behind it and what to change."""
+    with connect(target, api_key, ca, tls) as client:
+        findings = client.jobs.plot(id).findings
+    if as_json:
+        print_json(findings)
+    elif not findings:
+        typer.echo("too little is measured to say anything", err=True)
+    else:
+        print_table(("symptom", "evidence", "advice"), ((f.symptom, f.evidence, f.advice) for f in findings))
 
 
 @jobs.command()

@@ -1,7 +1,8 @@
-"""`penult models`: list, get, versions, alias, ensemble, delete."""
+"""`penult models`: list, get, versions, alias, ensemble, files, delete."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,6 +100,36 @@ def ensemble(
 
 
 @models.command()
+def files(
+    model: Reference,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to download into; without it they are listed.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Name or pattern, such as curves.png. Repeatable.")
+    ] = None,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """List or download the files of a version: weights, evidence, curves, TensorBoard events."""
+    with connect(target, api_key, ca, tls) as client:
+        if out is not None:
+            for path in client.models.download(model, out, files=only):
+                typer.echo(path)
+            return
+        found = client.models.files(model)
+    if as_json:
+        print_json(found)
+    else:
+        print_table(
+            ("file", "bytes", "sha256"), ((file.name, str(file.size_bytes), file.sha256) for file in found)
+        )
+
+
+@models.command()
 def delete(
     model: Annotated[str, typer.Argument(help="NAME for all versions, or NAME@VERSION.")],
     target: Target = DEFAULT_TARGET,
@@ -146,6 +177,8 @@ def show(model: Model, as_json: bool) -> None:
             ("examples", str(lineage.example_count)),
             ("fingerprint", lineage.fingerprint),
             ("trained from", lineage.parent),
+            ("start weights", lineage.start_backbone),
+            ("variant", lineage.variant),
         ]
     print_table(("", ""), [(key, value) for key, value in facts if value])
 
@@ -165,7 +198,7 @@ def _row(model: Model) -> tuple[str, ...]:
         str(model.version),
         "" if accuracy is None else f"{accuracy:.4f}",
         str(len(model.labels)),
-        model.lineage.head if model.lineage else model.kind,
+        model.lineage.head if model.lineage and model.kind == "head" else model.kind,
         model.lineage.backbone if model.lineage else "",
         ",".join(model.aliases),
         f"{model.created:%Y-%m-%d %H:%M:%S}",

@@ -14,7 +14,7 @@ from penult.cli.models import show
 from penult.cli.output import print_json
 from penult.errors import InvalidArgument
 
-_OPTIONS = ("name", "dataset", "head", "backbone", "augment", "timeout")
+_OPTIONS = ("name", "dataset", "head", "backbone", "augment", "init_from", "timeout")
 
 
 def train(

@@ -23,6 +23,7 @@ class BackboneSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BACKBONE_SOURCE_IMPORTED: _ClassVar[BackboneSource]
     BACKBONE_SOURCE_TIMM: _ClassVar[BackboneSource]
     BACKBONE_SOURCE_TORCHVISION: _ClassVar[BackboneSource]
+    BACKBONE_SOURCE_FINE_TUNED: _ClassVar[BackboneSource]
 BACKBONE_STATE_UNSPECIFIED: BackboneState
 BACKBONE_STATE_AVAILABLE: BackboneState
 BACKBONE_STATE_LOADING: BackboneState
@@ -34,6 +35,7 @@ BACKBONE_SOURCE_DIRECTORY: BackboneSource
 BACKBONE_SOURCE_IMPORTED: BackboneSource
 BACKBONE_SOURCE_TIMM: BackboneSource
 BACKBONE_SOURCE_TORCHVISION: BackboneSource
+BACKBONE_SOURCE_FINE_TUNED: BackboneSource
 
 class Preprocess(_message.Message):
     __slots__ = ("input_height", "input_width", "resize", "crop_mode", "interpolation", "mean", "std")

@@ -256,3 +256,27 @@ class DeleteJobRequest(_message.Message):
 class DeleteJobResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class Finding(_message.Message):
+    __slots__ = ("symptom", "evidence", "advice")
+    SYMPTOM_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    symptom: str
+    evidence: str
+    advice: str
+    def __init__(self, symptom: _Optional[str] = ..., evidence: _Optional[str] = ..., advice: _Optional[str] = ...) -> None: ...
+
+class PlotJobRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class PlotJobResponse(_message.Message):
+    __slots__ = ("png", "findings")
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    png: bytes
+    findings: _containers.RepeatedCompositeFieldContainer[Finding]
+    def __init__(self, png: _Optional[bytes] = ..., findings: _Optional[_Iterable[_Union[Finding, _Mapping]]] = ...) -> None: ...

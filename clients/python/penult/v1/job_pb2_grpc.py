@@ -61,6 +61,11 @@ class JobServiceStub(object):
                 request_serializer=penult_dot_v1_dot_job__pb2.ResumeJobRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_job__pb2.ResumeJobResponse.FromString,
                 _registered_method=True)
+        self.PlotJob = channel.unary_unary(
+                '/penult.v1.JobService/PlotJob',
+                request_serializer=penult_dot_v1_dot_job__pb2.PlotJobRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_job__pb2.PlotJobResponse.FromString,
+                _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/penult.v1.JobService/DeleteJob',
                 request_serializer=penult_dot_v1_dot_job__pb2.DeleteJobRequest.SerializeToString,
@@ -110,6 +115,14 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlotJob(self, request, context):
+        """What a job has measured so far as a picture, with what the curves say. For kinds that draw: "finetune".
+        FAILED_PRECONDITION for others, and where nothing is measured yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteJob(self, request, context):
         """Forgets a job that has ended. What it made stays.
         """
@@ -144,6 +157,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ResumeJob,
                     request_deserializer=penult_dot_v1_dot_job__pb2.ResumeJobRequest.FromString,
                     response_serializer=penult_dot_v1_dot_job__pb2.ResumeJobResponse.SerializeToString,
+            ),
+            'PlotJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlotJob,
+                    request_deserializer=penult_dot_v1_dot_job__pb2.PlotJobRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_job__pb2.PlotJobResponse.SerializeToString,
             ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
@@ -288,6 +306,33 @@ class JobService(object):
             '/penult.v1.JobService/ResumeJob',
             penult_dot_v1_dot_job__pb2.ResumeJobRequest.SerializeToString,
             penult_dot_v1_dot_job__pb2.ResumeJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlotJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.JobService/PlotJob',
+            penult_dot_v1_dot_job__pb2.PlotJobRequest.SerializeToString,
+            penult_dot_v1_dot_job__pb2.PlotJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

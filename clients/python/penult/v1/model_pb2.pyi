@@ -60,6 +60,46 @@ class TrainHeadResponse(_message.Message):
     job: _job_pb2.Job
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
+class FineTuneRequest(_message.Message):
+    __slots__ = ("name", "dataset", "backbone", "init_from", "settings", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    BACKBONE_FIELD_NUMBER: _ClassVar[int]
+    INIT_FROM_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dataset: str
+    backbone: str
+    init_from: str
+    settings: _struct_pb2.Struct
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., dataset: _Optional[str] = ..., backbone: _Optional[str] = ..., init_from: _Optional[str] = ..., settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class FineTuneResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _job_pb2.Job
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
+class DrawScheduleRequest(_message.Message):
+    __slots__ = ("settings", "dataset")
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    settings: _struct_pb2.Struct
+    dataset: str
+    def __init__(self, settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., dataset: _Optional[str] = ...) -> None: ...
+
+class DrawScheduleResponse(_message.Message):
+    __slots__ = ("png", "factors", "peak_rate")
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    FACTORS_FIELD_NUMBER: _ClassVar[int]
+    PEAK_RATE_FIELD_NUMBER: _ClassVar[int]
+    png: bytes
+    factors: _containers.RepeatedScalarFieldContainer[float]
+    peak_rate: float
+    def __init__(self, png: _Optional[bytes] = ..., factors: _Optional[_Iterable[float]] = ..., peak_rate: _Optional[float] = ...) -> None: ...
+
 class GetModelRequest(_message.Message):
     __slots__ = ("model",)
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -293,6 +333,44 @@ class DownloadExportRequest(_message.Message):
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
 
 class DownloadExportResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class ModelFile(_message.Message):
+    __slots__ = ("name", "size_bytes", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size_bytes: int
+    sha256: str
+    def __init__(self, name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+
+class ListModelFilesRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class ListModelFilesResponse(_message.Message):
+    __slots__ = ("files", "model")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[ModelFile]
+    model: str
+    def __init__(self, files: _Optional[_Iterable[_Union[ModelFile, _Mapping]]] = ..., model: _Optional[str] = ...) -> None: ...
+
+class DownloadModelFileRequest(_message.Message):
+    __slots__ = ("model", "file")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    file: str
+    def __init__(self, model: _Optional[str] = ..., file: _Optional[str] = ...) -> None: ...
+
+class DownloadModelFileResponse(_message.Message):
     __slots__ = ("chunk",)
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     chunk: bytes

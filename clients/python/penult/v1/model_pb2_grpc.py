@@ -42,6 +42,16 @@ class ModelServiceStub(object):
                 request_serializer=penult_dot_v1_dot_model__pb2.TrainHeadRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_model__pb2.TrainHeadResponse.FromString,
                 _registered_method=True)
+        self.FineTune = channel.unary_unary(
+                '/penult.v1.ModelService/FineTune',
+                request_serializer=penult_dot_v1_dot_model__pb2.FineTuneRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.FineTuneResponse.FromString,
+                _registered_method=True)
+        self.DrawSchedule = channel.unary_unary(
+                '/penult.v1.ModelService/DrawSchedule',
+                request_serializer=penult_dot_v1_dot_model__pb2.DrawScheduleRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.DrawScheduleResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/penult.v1.ModelService/GetModel',
                 request_serializer=penult_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
@@ -107,6 +117,16 @@ class ModelServiceStub(object):
                 request_serializer=penult_dot_v1_dot_model__pb2.DownloadExportRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_model__pb2.DownloadExportResponse.FromString,
                 _registered_method=True)
+        self.ListModelFiles = channel.unary_unary(
+                '/penult.v1.ModelService/ListModelFiles',
+                request_serializer=penult_dot_v1_dot_model__pb2.ListModelFilesRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.ListModelFilesResponse.FromString,
+                _registered_method=True)
+        self.DownloadModelFile = channel.unary_stream(
+                '/penult.v1.ModelService/DownloadModelFile',
+                request_serializer=penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer(object):
@@ -118,6 +138,21 @@ class ModelServiceServicer(object):
     def TrainHead(self, request, context):
         """Starts a job that trains a head on the features of a dataset, as it is now. Its result is a new
         version of the model. Jobs for one name may run at once: each ends in a version of its own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FineTune(self, request, context):
+        """Starts a job that trains a backbone end to end on a dataset, as it is now. Its result is a new version
+        of the model, whose backbone can be used as "models/NAME@VERSION" wherever a call names a backbone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrawSchedule(self, request, context):
+        """The learning rate of every step that FineTune would make with these settings, as a picture.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,6 +253,21 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModelFiles(self, request, context):
+        """The files of a version as the server keeps them: weights, evidence, and of a fine-tuned version its
+        curves, their picture and TensorBoard events. FAILED_PRECONDITION for an ensemble.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadModelFile(self, request, context):
+        """One of them, in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -225,6 +275,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.TrainHead,
                     request_deserializer=penult_dot_v1_dot_model__pb2.TrainHeadRequest.FromString,
                     response_serializer=penult_dot_v1_dot_model__pb2.TrainHeadResponse.SerializeToString,
+            ),
+            'FineTune': grpc.unary_unary_rpc_method_handler(
+                    servicer.FineTune,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.FineTuneRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.FineTuneResponse.SerializeToString,
+            ),
+            'DrawSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawSchedule,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.DrawScheduleRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.DrawScheduleResponse.SerializeToString,
             ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
@@ -291,6 +351,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=penult_dot_v1_dot_model__pb2.DownloadExportRequest.FromString,
                     response_serializer=penult_dot_v1_dot_model__pb2.DownloadExportResponse.SerializeToString,
             ),
+            'ListModelFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelFiles,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.ListModelFilesRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.ListModelFilesResponse.SerializeToString,
+            ),
+            'DownloadModelFile': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadModelFile,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penult.v1.ModelService', rpc_method_handlers)
@@ -322,6 +392,60 @@ class ModelService(object):
             '/penult.v1.ModelService/TrainHead',
             penult_dot_v1_dot_model__pb2.TrainHeadRequest.SerializeToString,
             penult_dot_v1_dot_model__pb2.TrainHeadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FineTune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.ModelService/FineTune',
+            penult_dot_v1_dot_model__pb2.FineTuneRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.FineTuneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.ModelService/DrawSchedule',
+            penult_dot_v1_dot_model__pb2.DrawScheduleRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.DrawScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -673,6 +797,60 @@ class ModelService(object):
             '/penult.v1.ModelService/DownloadExport',
             penult_dot_v1_dot_model__pb2.DownloadExportRequest.SerializeToString,
             penult_dot_v1_dot_model__pb2.DownloadExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.ModelService/ListModelFiles',
+            penult_dot_v1_dot_model__pb2.ListModelFilesRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.ListModelFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadModelFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penult.v1.ModelService/DownloadModelFile',
+            penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from penult.v1 import evaluation_pb2 as penult_dot_v1_dot_evaluation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenult/v1/model_version.proto\x12\tpenult.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apenult/v1/evaluation.proto\"\x89\x02\n\x07Lineage\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10\x64\x61taset_revision\x18\x02 \x01(\x04\x12\x15\n\rexample_count\x18\x03 \x01(\x04\x12\x16\n\x0e\x64\x61taset_sha256\x18\x04 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\x12+\n\nparameters\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x61ugment\x18\t \x01(\t\x12\x14\n\x0c\x63ode_version\x18\n \x01(\t\x12\x0e\n\x06parent\x18\x0b \x01(\t\x12\x0b\n\x03job\x18\x0c \x01(\t\"\xb7\x03\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.penult.v1.ModelKind\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\x13\n\x0bmulti_label\x18\x06 \x01(\x08\x12\x16\n\tthreshold\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12#\n\x07lineage\x18\x08 \x01(\x0b\x32\x12.penult.v1.Lineage\x12\x0f\n\x07members\x18\t \x03(\t\x12\x35\n\x07metrics\x18\n \x03(\x0b\x32$.penult.v1.ModelVersion.MetricsEntry\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x12\n\nsize_bytes\x18\x0c \x01(\x04\x12%\n\x08\x65vidence\x18\r \x01(\x0b\x32\x13.penult.v1.Evidence\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_threshold*U\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMODEL_KIND_HEAD\x10\x01\x12\x17\n\x13MODEL_KIND_ENSEMBLE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenult/v1/model_version.proto\x12\tpenult.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1apenult/v1/evaluation.proto\"\xd0\x02\n\x07Lineage\x12\x0f\n\x07\x64\x61taset\x18\x01 \x01(\t\x12\x18\n\x10\x64\x61taset_revision\x18\x02 \x01(\x04\x12\x15\n\rexample_count\x18\x03 \x01(\x04\x12\x16\n\x0e\x64\x61taset_sha256\x18\x04 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\x12+\n\nparameters\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07\x61ugment\x18\t \x01(\t\x12\x14\n\x0c\x63ode_version\x18\n \x01(\t\x12\x0e\n\x06parent\x18\x0b \x01(\t\x12\x0b\n\x03job\x18\x0c \x01(\t\x12\x16\n\x0estart_backbone\x18\r \x01(\t\x12\x1c\n\x14start_weights_sha256\x18\x0e \x01(\t\x12\x0f\n\x07variant\x18\x0f \x01(\t\"\xb7\x03\n\x0cModelVersion\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04kind\x18\x04 \x01(\x0e\x32\x14.penult.v1.ModelKind\x12\x0e\n\x06labels\x18\x05 \x03(\t\x12\x13\n\x0bmulti_label\x18\x06 \x01(\x08\x12\x16\n\tthreshold\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12#\n\x07lineage\x18\x08 \x01(\x0b\x32\x12.penult.v1.Lineage\x12\x0f\n\x07members\x18\t \x03(\t\x12\x35\n\x07metrics\x18\n \x03(\x0b\x32$.penult.v1.ModelVersion.MetricsEntry\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12\x12\n\nsize_bytes\x18\x0c \x01(\x04\x12%\n\x08\x65vidence\x18\r \x01(\x0b\x32\x13.penult.v1.Evidence\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_threshold*p\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0fMODEL_KIND_HEAD\x10\x01\x12\x17\n\x13MODEL_KIND_ENSEMBLE\x10\x02\x12\x19\n\x15MODEL_KIND_FINE_TUNED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODELVERSION_METRICSENTRY']._loaded_options = None
   _globals['_MODELVERSION_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELKIND']._serialized_start=845
-  _globals['_MODELKIND']._serialized_end=930
+  _globals['_MODELKIND']._serialized_start=916
+  _globals['_MODELKIND']._serialized_end=1028
   _globals['_LINEAGE']._serialized_start=136
-  _globals['_LINEAGE']._serialized_end=401
-  _globals['_MODELVERSION']._serialized_start=404
-  _globals['_MODELVERSION']._serialized_end=843
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=783
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=829
+  _globals['_LINEAGE']._serialized_end=472
+  _globals['_MODELVERSION']._serialized_start=475
+  _globals['_MODELVERSION']._serialized_end=914
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=854
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=900
 # @@protoc_insertion_point(module_scope)

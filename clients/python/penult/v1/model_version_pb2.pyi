@@ -17,12 +17,14 @@ class ModelKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_KIND_UNSPECIFIED: _ClassVar[ModelKind]
     MODEL_KIND_HEAD: _ClassVar[ModelKind]
     MODEL_KIND_ENSEMBLE: _ClassVar[ModelKind]
+    MODEL_KIND_FINE_TUNED: _ClassVar[ModelKind]
 MODEL_KIND_UNSPECIFIED: ModelKind
 MODEL_KIND_HEAD: ModelKind
 MODEL_KIND_ENSEMBLE: ModelKind
+MODEL_KIND_FINE_TUNED: ModelKind
 
 class Lineage(_message.Message):
-    __slots__ = ("dataset", "dataset_revision", "example_count", "dataset_sha256", "backbone", "fingerprint", "head", "parameters", "augment", "code_version", "parent", "job")
+    __slots__ = ("dataset", "dataset_revision", "example_count", "dataset_sha256", "backbone", "fingerprint", "head", "parameters", "augment", "code_version", "parent", "job", "start_backbone", "start_weights_sha256", "variant")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     DATASET_REVISION_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +37,9 @@ class Lineage(_message.Message):
     CODE_VERSION_FIELD_NUMBER: _ClassVar[int]
     PARENT_FIELD_NUMBER: _ClassVar[int]
     JOB_FIELD_NUMBER: _ClassVar[int]
+    START_BACKBONE_FIELD_NUMBER: _ClassVar[int]
+    START_WEIGHTS_SHA256_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     dataset_revision: int
     example_count: int
@@ -47,7 +52,10 @@ class Lineage(_message.Message):
     code_version: str
     parent: str
     job: str
-    def __init__(self, dataset: _Optional[str] = ..., dataset_revision: _Optional[int] = ..., example_count: _Optional[int] = ..., dataset_sha256: _Optional[str] = ..., backbone: _Optional[str] = ..., fingerprint: _Optional[str] = ..., head: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., augment: _Optional[str] = ..., code_version: _Optional[str] = ..., parent: _Optional[str] = ..., job: _Optional[str] = ...) -> None: ...
+    start_backbone: str
+    start_weights_sha256: str
+    variant: str
+    def __init__(self, dataset: _Optional[str] = ..., dataset_revision: _Optional[int] = ..., example_count: _Optional[int] = ..., dataset_sha256: _Optional[str] = ..., backbone: _Optional[str] = ..., fingerprint: _Optional[str] = ..., head: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., augment: _Optional[str] = ..., code_version: _Optional[str] = ..., parent: _Optional[str] = ..., job: _Optional[str] = ..., start_backbone: _Optional[str] = ..., start_weights_sha256: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("model", "version", "create_time", "kind", "labels", "multi_label", "threshold", "lineage", "members", "metrics", "aliases", "size_bytes", "evidence")

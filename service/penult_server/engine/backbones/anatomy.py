@@ -71,7 +71,7 @@ def examine(make_trunk: Callable[[], Trunk], input_size: tuple[int, int]) -> Ana
     Raises:
         FailedPrecondition: BACKBONE_UNSUPPORTED, this architecture gives no single vector an image.
     """
-    trunk = _on_meta(make_trunk)
+    trunk = on_meta(make_trunk)
     square = input_size[0] == input_size[1]
     activations: dict[str, Activation] = {}
     final: list[Activation | None] = []
@@ -108,7 +108,8 @@ def examine(make_trunk: Callable[[], Trunk], input_size: tuple[int, int]) -> Ana
     )
 
 
-def _on_meta(make_trunk: Callable[[], Trunk]) -> Trunk:
+def on_meta(make_trunk: Callable[[], Trunk]) -> Trunk:
+    """A trunk with shapes and no numbers."""
     try:
         with torch.device("meta"):
             return make_trunk()

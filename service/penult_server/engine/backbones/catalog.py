@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from penult_server.core.backbones import BackboneFacts, BackboneSummary
 from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound
+from penult_server.core.own_backbones import OwnBackbones
 from penult_server.engine.backbones.architecture import anatomy
 from penult_server.engine.backbones.bundled import BundledSource
 from penult_server.engine.backbones.checkpoint import read_tensors
 from penult_server.engine.backbones.directory import DirectorySource
+from penult_server.engine.backbones.fine_tuned import FineTunedSource, LinkedBackbones
 from penult_server.engine.backbones.imported import ImportedSource
 from penult_server.engine.backbones.local_file import (
     architecture_names,
@@ -25,6 +28,8 @@ from penult_server.engine.backbones.timm_source import TimmSource
 from penult_server.engine.backbones.torchvision_source import TorchvisionSource
 from penult_server.engine.backbones.trunk import Trunk
 from penult_server.engine.backbones.weights import fit, weights_sha256
+
+_DIRECTORIES = ("checkpoint_dir", "imported_dir")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +49,20 @@ class Catalog:
     """Implements core.ports.BackboneCatalog. Where two sources know a name, the more local one has it."""
 
     def __init__(
-        self, checkpoint_dir: Path | None, imported_dir: Path | None, *, allow_download: bool
+        self,
+        checkpoint_dir: Path | None,
+        imported_dir: Path | None,
+        *,
+        allow_download: bool,
+        own: OwnBackbones | None = None,
     ) -> None:
-        """`allow_download`: False never leaves the machine; hub names then work from the local cache only."""
+        """`allow_download`: False never leaves the machine; hub names then work from the local cache only.
+
+        `own` finds those of fine-tuned models.
+        """
         self._sources: list[Source] = []
+        if own is not None:
+            self._sources.append(FineTunedSource(own))
         if imported_dir is not None:
             self._sources.append(ImportedSource(imported_dir))
         if checkpoint_dir is not None:
@@ -128,7 +143,7 @@ def _built(facts: BackboneFacts, origin: Origin, trunk: Trunk) -> BuiltBackbone:
 def _facts(name: str, origin: Origin) -> BackboneFacts:
     found = anatomy(origin.architecture)
     return BackboneFacts(
-        name=name,
+        name=origin.name or name,
         architecture=origin.architecture.name,
         source=origin.source,
         dim=found.dim,
@@ -136,4 +151,15 @@ def _facts(name: str, origin: Origin) -> BackboneFacts:
         licence=origin.licence,
         parameter_count=found.parameter_count,
         layers=found.layers,
+        revision=origin.revision,
     )
+
+
+def open_catalog(arguments: Mapping[str, Any], directory: Path) -> Catalog:
+    """The catalog of a worker: that of the server that gave these arguments, with paths as text.
+
+    `own` in them names folders of the job's `directory` that hold backbones of fine-tuned models.
+    """
+    paths = [Path(path) if (path := arguments.get(key)) else None for key in _DIRECTORIES]
+    folders = {name: directory / folder for name, folder in arguments.get("own", {}).items()}
+    return Catalog(*paths, allow_download=bool(arguments.get("allow_download")), own=LinkedBackbones(folders))

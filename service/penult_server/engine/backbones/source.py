@@ -13,12 +13,17 @@ from penult_server.engine.backbones.trunk import Trunk
 
 @dataclass(frozen=True)
 class Origin:
-    """One backbone of a source. `load` gives the trunk with its trained weights on the CPU."""
+    """One backbone of a source. `load` gives the trunk with its trained weights on the CPU.
+
+    `name` is its full name where one of several was asked for; `revision` as in BackboneFacts.
+    """
 
     source: BackboneSource
     architecture: Architecture
     licence: str
     load: Callable[[], Trunk]
+    name: str = ""
+    revision: str = ""
 
 
 class Source(Protocol):

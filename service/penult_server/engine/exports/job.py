@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from penult_server.core.errors import Internal
 from penult_server.core.export_model import ANSWERS, CARD, KIND, MODEL, PICTURES
 from penult_server.engine import heads  # noqa: F401 - registers the kinds of head
-from penult_server.engine.backbones.catalog import Catalog
+from penult_server.engine.backbones.catalog import open_catalog
 from penult_server.engine.backbones.checkpoint import file_sha256
 from penult_server.engine.exports.base import Exported, find
 from penult_server.engine.heads.files import load_head
@@ -27,7 +26,7 @@ def export_model(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
     kind = find(parameters["format"])
     card = json.loads((task.directory / CARD).read_text(encoding="utf-8"))
     task.progress(0, 3, unit="steps", phase="load")
-    built = open_catalog(parameters["catalog"]).build(parameters["backbone"])
+    built = open_catalog(parameters["catalog"], task.directory).build(parameters["backbone"])
     preprocess = dataclasses.asdict(built.facts.preprocess)
     card |= {
         "preprocess": preprocess,
@@ -62,9 +61,3 @@ def export_model(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
             "path": file.name,
         }
     }
-
-
-def open_catalog(arguments: Mapping[str, Any]) -> Catalog:
-    """The catalog of the server that gave these arguments, with paths as text."""
-    paths = [Path(path) if (path := arguments[key]) else None for key in ("checkpoint_dir", "imported_dir")]
-    return Catalog(*paths, allow_download=arguments["allow_download"])

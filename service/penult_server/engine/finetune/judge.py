@@ -33,6 +33,7 @@ def judge(
     values = {
         "epoch": float(epoch), "train_accuracy": seen.accuracy, "train_loss": seen.loss,
         "accuracy": now.accuracy, "validation_loss": now.loss,
+        "validation_count": float(len(material.validation[0])),
     }  # fmt: skip
     best = now
     better = consider("plain", model, now, run, epoch, place, task)

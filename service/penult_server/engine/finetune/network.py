@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,13 +15,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torchvision.ops import StochasticDepth
 
-from penult_server.core.errors import FailedPrecondition
+from penult_server.core.errors import FailedPrecondition, InvalidArgument
 from penult_server.core.finetune import SMALL_SET
+from penult_server.engine.backbones.anatomy import on_meta
+from penult_server.engine.backbones.architecture import Architecture
 from penult_server.engine.backbones.network import Network
 from penult_server.engine.finetune.settings import FineTuneSettings
 
 _HEAD = "new_head"
 _INITIAL_SPREAD = 0.01
+_PARTS = ("all", "last", "head")
 
 
 class Classifier(nn.Module):
@@ -98,12 +102,13 @@ def prepare(model: Classifier, settings: FineTuneSettings, training_images: int)
 
     Raises:
         FailedPrecondition: BACKBONE_UNTRAINABLE, it has no weights that could learn.
+        InvalidArgument: LAYER_UNKNOWN.
     """
     notes: list[str] = []
     names = list(model.stages)
     if settings.trainable != "head" and not names:
         raise untrainable("it has no parameters")
-    learning = {"all": names, "last": names[-settings.last_stages :], "head": []}[settings.trainable]
+    learning = _learning(names, settings)
     wanted = {name for stage in learning for name in model.stages[stage]}
     for name, parameter in model.trunk.named_parameters():
         parameter.requires_grad_(name in wanted)
@@ -113,6 +118,28 @@ def prepare(model: Classifier, settings: FineTuneSettings, training_images: int)
     if settings.stochastic_depth and not _set_stochastic_depth(model.trunk, settings.stochastic_depth):
         notes.append("this backbone has no residual blocks that could be skipped: no stochastic depth")
     return notes
+
+
+def check_stage(architecture: Architecture, settings: FineTuneSettings) -> None:
+    """Raises InvalidArgument LAYER_UNKNOWN where `trainable` names no stage of this architecture."""
+    if settings.trainable not in _PARTS:
+        _learning(list(_stages(on_meta(architecture.trunk).model)), settings)
+
+
+def _learning(stages: list[str], settings: FineTuneSettings) -> list[str]:
+    """The stages that learn. Raises InvalidArgument LAYER_UNKNOWN."""
+    if settings.trainable in _PARTS:
+        return {"all": stages, "last": stages[-settings.last_stages :], "head": []}[settings.trainable]
+    if settings.trainable not in stages:
+        near = difflib.get_close_matches(settings.trainable, [*_PARTS, *stages], n=5) or stages
+        raise InvalidArgument(
+            "LAYER_UNKNOWN",
+            f"no stage {settings.trainable[:80]!r} in this backbone; near: {', '.join(near)}",
+            field="trainable",
+            hint=f"{', '.join(_PARTS)}, or one of its stages: {', '.join(stages)}",
+            near_matches=", ".join(near),
+        )
+    return stages[stages.index(settings.trainable) :]
 
 
 def untrainable(why: str) -> FailedPrecondition:

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from penult_server.core.errors import FailedPrecondition
 from penult_server.core.finetune import Division, divide
 from penult_server.core.images import ImageLimits
 from penult_server.core.snapshot import Snapshot, SnapshotExample, image_file, read_examples
-from penult_server.engine.backbones.catalog import BuiltBackbone, Catalog
+from penult_server.engine.backbones.catalog import BuiltBackbone, open_catalog
 from penult_server.engine.finetune.checkpoint import load_checkpoint, save_checkpoint
 from penult_server.engine.finetune.data import TrainingSet
 from penult_server.engine.finetune.evaluate import Score
@@ -25,7 +24,7 @@ from penult_server.engine.finetune.preflight import Preflight, preflight
 from penult_server.engine.finetune.probe import linear_probe
 from penult_server.engine.finetune.randomness import seed_everything
 from penult_server.engine.finetune.run import Material
-from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
+from penult_server.engine.finetune.settings import FineTuneSettings, check_size, parse_settings
 from penult_server.engine.finetune.unusable import find_unusable, name_of
 from penult_server.engine.workers.task import Task
 
@@ -83,7 +82,7 @@ def examine_job(task: Task, parameters: Mapping[str, Any], settings: FineTuneSet
         settings: of them `start`, `seed`, `validation_share` and `cache_mb` matter here.
     """
     snapshot, examples = Snapshot.read(task.directory), list(read_examples(task.directory))
-    built = _backbone(parameters, settings)
+    built = _backbone(parameters, settings, task.directory)
     files = [image_file(task.directory, example.sha256) for example in examples]
     pictures = Pictures(files, built.facts.preprocess, ImageLimits(**parameters.get("limits", {})))
     looks = pictures.examine(
@@ -127,13 +126,7 @@ def prepare_run(
             f"batch_size is {settings.batch_size}, and there are {len(material.train)} training images: "
             "each batch is all of them"
         )
-    if settings.processes > 1 and len(material.train) < settings.batch_size:
-        raise FailedPrecondition(
-            "SET_TOO_SMALL",
-            f"{len(material.train)} training images do not fill a batch of {settings.batch_size} for "
-            f"{settings.processes} processes",
-            hint="one process, or a smaller batch_size",
-        )
+    check_size(settings, len(material.train))
     for directory in (shared, place):
         directory.mkdir(parents=True, exist_ok=True)
     seed_everything(settings.seed)
@@ -159,13 +152,8 @@ def prepare_run(
     )
 
 
-def _backbone(parameters: Mapping[str, Any], settings: FineTuneSettings) -> BuiltBackbone:
-    given = parameters["catalog"]
-    catalog = Catalog(
-        Path(given["checkpoint_dir"]) if given.get("checkpoint_dir") else None,
-        Path(given["imported_dir"]) if given.get("imported_dir") else None,
-        allow_download=bool(given.get("allow_download", False)),
-    )
+def _backbone(parameters: Mapping[str, Any], settings: FineTuneSettings, directory: Path) -> BuiltBackbone:
+    catalog = open_catalog(parameters["catalog"], directory)
     if settings.start == "random":
         seed_everything(settings.seed)
         return catalog.untrained(parameters["backbone"])

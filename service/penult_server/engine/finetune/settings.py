@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penult_server.core.errors import InvalidArgument
-from penult_server.core.finetune import Augmentation, BatchNorm, Precision, Start, Trainable
+from penult_server.core.errors import FailedPrecondition, InvalidArgument
+from penult_server.core.finetune import Augmentation, BatchNorm, Precision, Start
 from penult_server.core.schedules import Schedule, make_schedule
 from penult_server.engine.finetune.optimizers import check_optimizer, default_rate
 
@@ -33,8 +33,10 @@ class FineTuneSettings(BaseModel):
         default=True,
         description="Start from a logistic regression on pretrained features instead of a random head.",
     )
-    trainable: Trainable = Field(
-        default="all", description="What learns: `all`, the `last` stages and the head, or the `head` alone."
+    trainable: str = Field(
+        default="all",
+        description="What learns: `all`, the `last` stages and the head, the `head` alone, or all from a "
+        "stage on, by its name, such as `blocks.4`.",
     )
     last_stages: int = Field(default=2, ge=1, description="How many stages `last` means.")
     batch_norm: BatchNorm = Field(
@@ -172,6 +174,12 @@ class FineTuneSettings(BaseModel):
         """The schedule, which can be drawn. Raises InvalidArgument."""
         return make_schedule(self.schedule, self.schedule_options, self.warmup)
 
+    def known_rate(self) -> float | None:
+        """The peak rate as far as the settings say it; None where the range test is to propose it."""
+        if self.learning_rate == "proposed":
+            return None
+        return self.usual_rate() if self.learning_rate == "default" else self.learning_rate
+
     def usual_rate(self) -> float:
         """The optimiser's rate for 32 images, scaled with the batch (Goyal et al. 2017, arXiv:1706.02677)."""
         return default_rate(self.optimizer) * self.batch_size / _RATE_BATCH
@@ -208,6 +216,17 @@ def parse_settings(values: Mapping[str, Any]) -> FineTuneSettings:
     check_optimizer(settings.optimizer, settings.optimizer_options)
     settings.make_schedule()
     return settings
+
+
+def check_size(settings: FineTuneSettings, training_images: int) -> None:
+    """Raises FailedPrecondition SET_TOO_SMALL where several processes cannot share a batch."""
+    if settings.processes > 1 and training_images < settings.batch_size:
+        raise FailedPrecondition(
+            "SET_TOO_SMALL",
+            f"{training_images} training images do not fill a batch of {settings.batch_size} for "
+            f"{settings.processes} processes",
+            hint="one process, or a smaller batch_size",
+        )
 
 
 def _explained(error: ValidationError) -> InvalidArgument:

@@ -9,7 +9,9 @@ import torchvision
 from timm.layers import DropPath
 from torch import nn
 
-from penult_server.engine.finetune.network import Classifier, parameter_groups, prepare
+from penult_server.core.errors import InvalidArgument
+from penult_server.engine.backbones.timm_source import TimmArchitecture
+from penult_server.engine.finetune.network import Classifier, check_stage, parameter_groups, prepare
 from tests.finetune_lab import SIDE, classifier, network, settings
 
 EVERYTHING = {"conv1", "layer1", "layer2", "layer3", "layer4", "new_head"}
@@ -50,6 +52,7 @@ def test_the_trunk_keeps_the_names_of_the_backbones_tensors() -> None:
         ({"trainable": "last", "last_stages": 1}, {"layer4", "new_head"}),
         ({"trainable": "last", "last_stages": 99}, EVERYTHING),
         ({"trainable": "head"}, {"new_head"}),
+        ({"trainable": "layer3"}, {"layer3", "layer4", "new_head"}),
     ],
 )  # fmt: skip
 def test_only_what_is_to_learn_gets_gradients(values: dict[str, Any], learning: set[str]) -> None:
@@ -59,6 +62,17 @@ def test_only_what_is_to_learn_gets_gradients(values: dict[str, Any], learning: 
     moved = {id(p) for p in made.parameters() if p.grad is not None}
     wanted = {id(p) for stage in made.stage_parameters().values() for p in stage}
     assert moved == wanted
+
+
+def test_an_unknown_stage_is_refused_with_near_ones() -> None:
+    architecture = TimmArchitecture("test_resnet")
+    for known in ("all", "last", "head", "layer2"):
+        check_stage(architecture, settings(trainable=known))
+    with pytest.raises(InvalidArgument) as refused:
+        check_stage(architecture, settings(trainable="layer9"))
+    assert (refused.value.reason, refused.value.field) == ("LAYER_UNKNOWN", "trainable")
+    assert "layer4" in refused.value.message
+    assert "conv1" in refused.value.hint
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ def test_the_defaults_are_valid_and_described() -> None:
         ({"epochs": 0}, "BAD_SETTING", "epochs"),
         ({"learning_rate": -1.0}, "BAD_SETTING", "learning_rate"),
         ({"learning_rate": float("nan")}, "BAD_SETTING", "learning_rate"),
-        ({"trainable": "some"}, "BAD_SETTING", "trainable"),
         ({"mixup": 0.2, "batch_size": 7}, "BAD_SETTING", "even"),
         ({"processes": 3, "batch_size": 32}, "BAD_SETTING", "evenly"),
         ({"optimizer": "adamq"}, "OPTIMIZER_UNKNOWN", "near: adam"),
