@@ -31,7 +31,7 @@ from penult_server.engine.workers.task import Task
 
 HEADS = ("logistic_regression", "linear_svm", "rbf_svm")
 LINEAR = "logistic_regression"
-_CATALOG = {"allow_download": False}
+_CATALOG: dict[str, Any] = {"allow_download": False}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
