@@ -10,6 +10,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from penult import evaluation_types
 from penult.job_types import JobState as JobStateWord
+from penult.tuning_types import TrialState as TrialStateWord
 from penult.v1 import (
     backbone_pb2,
     dataset_pb2,
@@ -20,6 +21,7 @@ from penult.v1 import (
     job_pb2,
     model_version_pb2,
     tensor_pb2,
+    tuning_pb2,
 )
 from penult_server.core import evidence
 from penult_server.core.backbones import BackboneSource, BackboneState
@@ -29,6 +31,7 @@ from penult_server.core.index_kinds import Metric
 from penult_server.core.indexes import AddMode, IndexPhase
 from penult_server.core.jobs import JobState, LogLevel
 from penult_server.core.models import ModelKind
+from penult_server.core.tuning import TrialState
 
 
 def words(wire: EnumTypeWrapper, prefix: str) -> set[str]:
@@ -59,6 +62,11 @@ def test_model_kinds_agree() -> None:
 
 def test_every_feature_dtype_has_a_word_on_the_wire() -> None:
     assert set(get_args(FeatureDType)) <= words(tensor_pb2.DataType, "DATA_TYPE_")
+
+
+def test_trial_states_agree() -> None:
+    assert words(tuning_pb2.TrialState, "TRIAL_STATE_") == {state.value for state in TrialState}
+    assert set(get_args(TrialStateWord)) == {state.value for state in TrialState}
 
 
 def test_job_states_and_log_levels_agree() -> None:

@@ -57,6 +57,7 @@ from penult.jobs import Job
 from penult.model_types import Lineage, Model, ModelExport, ModelFile, Prediction, PredictionBatch, Schedule
 from penult.sources import image_files
 from penult.tta import TestTimeAugmentation
+from penult.tuning_types import Trial, Tuning
 from penult.types import Backbone, FeatureBatch, Health, ItemError, Preprocess
 
 __all__ = [
@@ -125,6 +126,8 @@ __all__ = [
     "SplitCounts",
     "TestTimeAugmentation",
     "Tls",
+    "Trial",
+    "Tuning",
     "Unauthenticated",
     "Unavailable",
     "UploadSummary",

@@ -15,6 +15,7 @@ from penult._evaluations import evaluation
 from penult._exports import model_export
 from penult._indexes import index_fields, near_duplicates
 from penult._models import model
+from penult._trials import tuning
 from penult._whole_file import WholeFile
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
 from penult.index_types import IndexInfo
@@ -48,6 +49,7 @@ _OUTPUTS: dict[str | None, Callable[[Any], JobOutput]] = {
     "near_duplicates": near_duplicates,
     "dataset_analysis": dataset_analysis,
     "model_version": model,
+    "tuning": tuning,
     "evaluation": evaluation,
     "model_export": model_export,
 }

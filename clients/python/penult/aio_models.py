@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from penult._afinetuning import AsyncFineTuning
+from penult._atuning import AsyncTuningModels
 from penult._datasets import new_request_id
 from penult._exports import ExportFile
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
@@ -20,7 +20,7 @@ from penult.tta import TTA
 from penult.v1 import model_pb2 as pb
 
 
-class AsyncModels(AsyncFineTuning):
+class AsyncModels(AsyncTuningModels):
     """The same for asyncio; `Models` explains the arguments."""
 
     async def train_head(

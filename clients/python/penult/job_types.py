@@ -11,9 +11,12 @@ from penult.analysis_types import DatasetAnalysis
 from penult.evaluation_types import Evaluation
 from penult.index_types import IndexInfo, NearDuplicates
 from penult.model_types import Model, ModelExport
+from penult.tuning_types import Tuning
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]
-JobOutput: TypeAlias = DatasetAnalysis | Model | Evaluation | ModelExport | IndexInfo | NearDuplicates
+JobOutput: TypeAlias = (
+    DatasetAnalysis | Model | Tuning | Evaluation | ModelExport | IndexInfo | NearDuplicates
+)
 """What comes out of jobs, by their kind."""
 ENDED: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 ACTIVE: tuple[JobState, ...] = ("queued", "running", "interrupted")

@@ -9,9 +9,9 @@ from typing import Any, Literal, overload
 
 from penult._datasets import new_request_id
 from penult._exports import ExportFile
-from penult._finetuning import FineTuning
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
 from penult._status import translated
+from penult._tuning import TuningModels
 from penult.dataset_types import SplitName
 from penult.evaluation_types import Evaluation
 from penult.jobs import Job
@@ -20,7 +20,7 @@ from penult.tta import TTA
 from penult.v1 import model_pb2 as pb
 
 
-class Models(FineTuning):
+class Models(TuningModels):
     """The models of a server. Every method raises PenultError; NotFound where the name is unknown.
 
     Where a model is used, "clothing" is its latest version, "clothing@3" that version, and

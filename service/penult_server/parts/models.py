@@ -29,6 +29,8 @@ from penult_server.core.predict import PredictImages
 from penult_server.core.publish_finetuned import PublishFineTuned
 from penult_server.core.train_head import KIND as TRAIN_HEAD
 from penult_server.core.train_head import TrainHead
+from penult_server.core.tune_model import PlotTuning, Tune
+from penult_server.core.tuning import KIND as TUNE
 from penult_server.engine.exports import job as _  # noqa: F401 - registers a kind of job
 from penult_server.engine.exports.base import RegisteredFormats
 from penult_server.engine.finetune import job as _job  # noqa: F401 - registers a kind of job
@@ -37,6 +39,8 @@ from penult_server.engine.head_jobs import evaluate_model, train_head  # noqa: F
 from penult_server.engine.head_jobs.load import EngineHeads
 from penult_server.engine.loader import Loader
 from penult_server.engine.probe_pictures import probe_pictures
+from penult_server.engine.tuning import job as _tuning  # noqa: F401 - registers a kind of job
+from penult_server.engine.tuning.methods import EngineTuning, EngineTuningPlots
 from penult_server.settings import Settings
 from penult_server.store.artifacts import ArtifactStore
 from penult_server.store.database import Database
@@ -103,15 +107,22 @@ def model_parts(
         "imported_dir": str((settings.data_dir / "backbones").absolute()),
         "allow_download": settings.allow_download,
     }
-    fine_tune = FineTune(
-        jobs, snapshots, datasets, backbones, EngineRecipes(), models, artifacts,
+    publisher, recipes = (
         PublishFineTuned(models, artifacts, loader, code_version=code_version),
+        EngineRecipes(),
+    )
+    fine_tune = FineTune(
+        jobs, snapshots, datasets, backbones, recipes, models, artifacts, publisher,
         catalog=catalog, limits=limits, device=device,
     )  # fmt: skip
+    tune = Tune(jobs, fine_tune, recipes, EngineTuning(), publisher)
     plots = PlotJobs(
         jobs,
         JobDirectories(settings.data_dir / "jobs"),
-        {FINE_TUNE: PlotTraining(EnginePlots(), models, artifacts)},
+        {
+            FINE_TUNE: PlotTraining(EnginePlots(), models, artifacts),
+            TUNE: PlotTuning(EngineTuningPlots(), models, artifacts),
+        },
     )
     export = ExportModel(
         jobs, models, artifacts, RegisteredFormats(),
@@ -120,14 +131,19 @@ def model_parts(
         catalog=catalog,
     )  # fmt: skip
     service = ModelService(
-        ManageModels(models), training, PredictImages(loaded, extract), evaluate, export, fine_tune,
+        ManageModels(models), training, PredictImages(loaded, extract), evaluate, export, fine_tune, tune,
         ModelFiles(models, artifacts),
     )  # fmt: skip
     return ModelParts(
         service,
         plots,
         stages={TRAIN_HEAD: training.stage, EVALUATE_MODEL: evaluate.stage, EXPORT_MODEL: export.stage},
-        publish={TRAIN_HEAD: training.publish, FINE_TUNE: fine_tune.publish, EXPORT_MODEL: export.publish},
+        publish={
+            TRAIN_HEAD: training.publish,
+            FINE_TUNE: fine_tune.publish,
+            TUNE: tune.publish,
+            EXPORT_MODEL: export.publish,
+        },
         features=features,
         models=models,
         artifacts=artifacts,

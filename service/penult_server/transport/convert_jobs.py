@@ -17,6 +17,7 @@ from penult_server.core.jobs import Job, JobError, JobEvent, JobState, LogLine, 
 from penult_server.core.models import version_from_json
 from penult_server.transport.convert_evaluations import evaluation_to_wire
 from penult_server.transport.convert_models import version_to_wire
+from penult_server.transport.convert_tuning import tuning_to_wire
 
 _STATES = {
     JobState.QUEUED: pb.JOB_STATE_QUEUED,
@@ -60,6 +61,9 @@ def listed_job_to_wire(job: Job) -> pb.Job:
     message = job_to_wire(job)
     if _has(message, "model_version"):
         message.result.model_version.ClearField("evidence")
+    if _has(message, "tuning"):
+        message.result.tuning.model_version.ClearField("evidence")
+        message.result.tuning.ClearField("trials")
     if _has(message, "evaluation"):
         for field in _LONG:
             message.result.evaluation.ClearField(field)
@@ -104,6 +108,8 @@ def _result(result: Mapping[str, Any]) -> pb.JobResult:
     """Models and evaluations are kept as core has them, other results as the JSON of their messages."""
     if values := result.get("model_version"):
         return pb.JobResult(model_version=version_to_wire(version_from_json(values)))
+    if values := result.get("tuning"):
+        return pb.JobResult(tuning=tuning_to_wire(values))
     if values := result.get("evaluation"):
         return pb.JobResult(evaluation=evaluation_to_wire(from_json(Evaluation, values)))
     # Fields of an older version that are gone are left out.

@@ -18,6 +18,7 @@ from penult_server.core.model_files import ModelFiles
 from penult_server.core.models import ModelReference
 from penult_server.core.predict import PredictImages
 from penult_server.core.train_head import TrainHead
+from penult_server.core.tune_model import Tune
 from penult_server.transport.convert_images import image_from_wire, item_error_to_wire
 from penult_server.transport.convert_jobs import job_to_wire
 from penult_server.transport.convert_models import (
@@ -29,6 +30,7 @@ from penult_server.transport.convert_models import (
     tuning_from_wire,
     version_to_wire,
 )
+from penult_server.transport.convert_tuning import search_from_wire
 
 Context = grpc.aio.ServicerContext
 
@@ -44,6 +46,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         evaluate: EvaluateModel,
         export: ExportModel,
         fine_tune: FineTune,
+        tune: Tune,
         files: ModelFiles,
     ) -> None:
         """The use cases."""
@@ -53,6 +56,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         self._evaluate = evaluate
         self._export = export
         self._fine_tune = fine_tune
+        self._tune = tune
         self._files = files
 
     async def TrainHead(self, request: pb.TrainHeadRequest, context: Context) -> pb.TrainHeadResponse:
@@ -64,6 +68,10 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         """Starts the job."""
         job = await self._fine_tune.start(tuning_from_wire(request))
         return pb.FineTuneResponse(job=job_to_wire(job))
+
+    async def Tune(self, request: pb.TuneRequest, context: Context) -> pb.TuneResponse:
+        """Starts the job."""
+        return pb.TuneResponse(job=job_to_wire(await self._tune.start(search_from_wire(request))))
 
     async def DrawSchedule(
         self, request: pb.DrawScheduleRequest, context: Context

@@ -73,6 +73,7 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
     "penult.v1.ModelService": {
         "TrainHead": Scope.TRAIN,
         "FineTune": Scope.TRAIN,
+        "Tune": Scope.TRAIN,
         "DrawSchedule": Scope.READ,
         "GetModel": Scope.READ,
         "ListModels": Scope.READ,

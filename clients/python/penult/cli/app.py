@@ -23,6 +23,7 @@ from penult.cli.output import report
 from penult.cli.predict import predict
 from penult.cli.search import search
 from penult.cli.train import train
+from penult.cli.tune import tune
 from penult.errors import PenultError
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(extract)
 app.command()(train)
 app.command()(finetune)
+app.command()(tune)
 app.command()(predict)
 app.command()(evaluate)
 app.command()(export)

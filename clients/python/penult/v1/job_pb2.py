@@ -28,9 +28,10 @@ from penult.v1 import evaluation_pb2 as penult_dot_v1_dot_evaluation__pb2
 from penult.v1 import index_resource_pb2 as penult_dot_v1_dot_index__resource__pb2
 from penult.v1 import model_export_pb2 as penult_dot_v1_dot_model__export__pb2
 from penult.v1 import model_version_pb2 as penult_dot_v1_dot_model__version__pb2
+from penult.v1 import tuning_pb2 as penult_dot_v1_dot_tuning__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13penult/v1/job.proto\x12\tpenult.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penult/v1/analysis.proto\x1a\x1apenult/v1/evaluation.proto\x1a\x1epenult/v1/index_resource.proto\x1a\x1cpenult/v1/model_export.proto\x1a\x1dpenult/v1/model_version.proto\"s\n\x0bJobProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x19\n\x0cseconds_left\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_seconds_left\"|\n\nJobMetrics\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.penult.v1.JobMetrics.ValuesEntry\x12\x0c\n\x04step\x18\x02 \x01(\x04\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\">\n\nJobLogLine\x12\"\n\x05level\x18\x01 \x01(\x0e\x32\x13.penult.v1.LogLevel\x12\x0c\n\x04text\x18\x02 \x01(\t\"X\n\x0eJobStateChange\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.penult.v1.JobState\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x13.penult.v1.JobError\"9\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\"\xb3\x02\n\tJobResult\x12\x36\n\x10\x64\x61taset_analysis\x18\x01 \x01(\x0b\x32\x1a.penult.v1.DatasetAnalysisH\x00\x12\x30\n\rmodel_version\x18\x02 \x01(\x0b\x32\x17.penult.v1.ModelVersionH\x00\x12+\n\nevaluation\x18\x03 \x01(\x0b\x32\x15.penult.v1.EvaluationH\x00\x12\x34\n\x0fnear_duplicates\x18\x05 \x01(\x0b\x32\x19.penult.v1.NearDuplicatesH\x00\x12!\n\x05index\x18\x06 \x01(\x0b\x32\x10.penult.v1.IndexH\x00\x12.\n\x0cmodel_export\x18\x07 \x01(\x0b\x32\x16.penult.v1.ModelExportH\x00\x42\x06\n\x04kind\"\xff\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.penult.v1.JobState\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08progress\x18\x08 \x01(\x0b\x32\x16.penult.v1.JobProgress\x12,\n\x07metrics\x18\t \x03(\x0b\x32\x1b.penult.v1.Job.MetricsEntry\x12&\n\x06result\x18\n \x01(\x0b\x32\x14.penult.v1.JobResultH\x00\x12$\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x13.penult.v1.JobErrorH\x00\x12\x11\n\tresumable\x18\x0c \x01(\x08\x12\x12\n\ncancelling\x18\r \x01(\x08\x12\x12\n\nlast_event\x18\x0e \x01(\x04\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\t\n\x07outcome\"\xf4\x01\n\x08JobEvent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05state\x18\x03 \x01(\x0b\x32\x19.penult.v1.JobStateChangeH\x00\x12*\n\x08progress\x18\x04 \x01(\x0b\x32\x16.penult.v1.JobProgressH\x00\x12(\n\x07metrics\x18\x05 \x01(\x0b\x32\x15.penult.v1.JobMetricsH\x00\x12$\n\x03log\x18\x06 \x01(\x0b\x32\x15.penult.v1.JobLogLineH\x00\x42\x06\n\x04\x62ody\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"|\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.penult.v1.JobState\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.penult.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x04\"6\n\x10WatchJobResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.penult.v1.JobEvent\"2\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"2\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"0\n\x11ResumeJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"2\n\x10\x44\x65leteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"<\n\x07\x46inding\x12\x0f\n\x07symptom\x18\x01 \x01(\t\x12\x10\n\x08\x65vidence\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\"\x1c\n\x0ePlotJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x0fPlotJobResponse\x12\x0b\n\x03png\x18\x01 \x01(\x0c\x12$\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x12.penult.v1.Finding*\xb5\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x12\x19\n\x15JOB_STATE_INTERRUPTED\x10\x06*e\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x01\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x02\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x03\x32\xf1\x03\n\nJobService\x12=\n\x06GetJob\x12\x18.penult.v1.GetJobRequest\x1a\x19.penult.v1.GetJobResponse\x12\x43\n\x08ListJobs\x12\x1a.penult.v1.ListJobsRequest\x1a\x1b.penult.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.penult.v1.WatchJobRequest\x1a\x1b.penult.v1.WatchJobResponse0\x01\x12\x46\n\tCancelJob\x12\x1b.penult.v1.CancelJobRequest\x1a\x1c.penult.v1.CancelJobResponse\x12\x46\n\tResumeJob\x12\x1b.penult.v1.ResumeJobRequest\x1a\x1c.penult.v1.ResumeJobResponse\x12@\n\x07PlotJob\x12\x19.penult.v1.PlotJobRequest\x1a\x1a.penult.v1.PlotJobResponse\x12\x46\n\tDeleteJob\x12\x1b.penult.v1.DeleteJobRequest\x1a\x1c.penult.v1.DeleteJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13penult/v1/job.proto\x12\tpenult.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18penult/v1/analysis.proto\x1a\x1apenult/v1/evaluation.proto\x1a\x1epenult/v1/index_resource.proto\x1a\x1cpenult/v1/model_export.proto\x1a\x1dpenult/v1/model_version.proto\x1a\x16penult/v1/tuning.proto\"s\n\x0bJobProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x19\n\x0cseconds_left\x18\x05 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_seconds_left\"|\n\nJobMetrics\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.penult.v1.JobMetrics.ValuesEntry\x12\x0c\n\x04step\x18\x02 \x01(\x04\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\">\n\nJobLogLine\x12\"\n\x05level\x18\x01 \x01(\x0e\x32\x13.penult.v1.LogLevel\x12\x0c\n\x04text\x18\x02 \x01(\t\"X\n\x0eJobStateChange\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.penult.v1.JobState\x12\"\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x13.penult.v1.JobError\"9\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\"\xd8\x02\n\tJobResult\x12\x36\n\x10\x64\x61taset_analysis\x18\x01 \x01(\x0b\x32\x1a.penult.v1.DatasetAnalysisH\x00\x12\x30\n\rmodel_version\x18\x02 \x01(\x0b\x32\x17.penult.v1.ModelVersionH\x00\x12+\n\nevaluation\x18\x03 \x01(\x0b\x32\x15.penult.v1.EvaluationH\x00\x12#\n\x06tuning\x18\x04 \x01(\x0b\x32\x11.penult.v1.TuningH\x00\x12\x34\n\x0fnear_duplicates\x18\x05 \x01(\x0b\x32\x19.penult.v1.NearDuplicatesH\x00\x12!\n\x05index\x18\x06 \x01(\x0b\x32\x10.penult.v1.IndexH\x00\x12.\n\x0cmodel_export\x18\x07 \x01(\x0b\x32\x16.penult.v1.ModelExportH\x00\x42\x06\n\x04kind\"\xff\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07subject\x18\x03 \x01(\t\x12\"\n\x05state\x18\x04 \x01(\x0e\x32\x13.penult.v1.JobState\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08progress\x18\x08 \x01(\x0b\x32\x16.penult.v1.JobProgress\x12,\n\x07metrics\x18\t \x03(\x0b\x32\x1b.penult.v1.Job.MetricsEntry\x12&\n\x06result\x18\n \x01(\x0b\x32\x14.penult.v1.JobResultH\x00\x12$\n\x05\x65rror\x18\x0b \x01(\x0b\x32\x13.penult.v1.JobErrorH\x00\x12\x11\n\tresumable\x18\x0c \x01(\x08\x12\x12\n\ncancelling\x18\r \x01(\x08\x12\x12\n\nlast_event\x18\x0e \x01(\x04\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\t\n\x07outcome\"\xf4\x01\n\x08JobEvent\x12\x0e\n\x06number\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x05state\x18\x03 \x01(\x0b\x32\x19.penult.v1.JobStateChangeH\x00\x12*\n\x08progress\x18\x04 \x01(\x0b\x32\x16.penult.v1.JobProgressH\x00\x12(\n\x07metrics\x18\x05 \x01(\x0b\x32\x15.penult.v1.JobMetricsH\x00\x12$\n\x03log\x18\x06 \x01(\x0b\x32\x15.penult.v1.JobLogLineH\x00\x42\x06\n\x04\x62ody\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"|\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.penult.v1.JobState\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.penult.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x0fWatchJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x04\"6\n\x10WatchJobResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x13.penult.v1.JobEvent\"2\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"2\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"0\n\x11ResumeJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.penult.v1.Job\"2\n\x10\x44\x65leteJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"<\n\x07\x46inding\x12\x0f\n\x07symptom\x18\x01 \x01(\t\x12\x10\n\x08\x65vidence\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x64vice\x18\x03 \x01(\t\"\x1c\n\x0ePlotJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"D\n\x0fPlotJobResponse\x12\x0b\n\x03png\x18\x01 \x01(\x0c\x12$\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x12.penult.v1.Finding*\xb5\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x12\x19\n\x15JOB_STATE_INTERRUPTED\x10\x06*e\n\x08LogLevel\x12\x19\n\x15LOG_LEVEL_UNSPECIFIED\x10\x00\x12\x12\n\x0eLOG_LEVEL_INFO\x10\x01\x12\x15\n\x11LOG_LEVEL_WARNING\x10\x02\x12\x13\n\x0fLOG_LEVEL_ERROR\x10\x03\x32\xf1\x03\n\nJobService\x12=\n\x06GetJob\x12\x18.penult.v1.GetJobRequest\x1a\x19.penult.v1.GetJobResponse\x12\x43\n\x08ListJobs\x12\x1a.penult.v1.ListJobsRequest\x1a\x1b.penult.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.penult.v1.WatchJobRequest\x1a\x1b.penult.v1.WatchJobResponse0\x01\x12\x46\n\tCancelJob\x12\x1b.penult.v1.CancelJobRequest\x1a\x1c.penult.v1.CancelJobResponse\x12\x46\n\tResumeJob\x12\x1b.penult.v1.ResumeJobRequest\x1a\x1c.penult.v1.ResumeJobResponse\x12@\n\x07PlotJob\x12\x19.penult.v1.PlotJobRequest\x1a\x1a.penult.v1.PlotJobResponse\x12\x46\n\tDeleteJob\x12\x1b.penult.v1.DeleteJobRequest\x1a\x1c.penult.v1.DeleteJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,60 +42,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOBMETRICS_VALUESENTRY']._serialized_options = b'8\001'
   _globals['_JOB_METRICSENTRY']._loaded_options = None
   _globals['_JOB_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_JOBSTATE']._serialized_start=2566
-  _globals['_JOBSTATE']._serialized_end=2747
-  _globals['_LOGLEVEL']._serialized_start=2749
-  _globals['_LOGLEVEL']._serialized_end=2850
-  _globals['_JOBPROGRESS']._serialized_start=214
-  _globals['_JOBPROGRESS']._serialized_end=329
-  _globals['_JOBMETRICS']._serialized_start=331
-  _globals['_JOBMETRICS']._serialized_end=455
-  _globals['_JOBMETRICS_VALUESENTRY']._serialized_start=410
-  _globals['_JOBMETRICS_VALUESENTRY']._serialized_end=455
-  _globals['_JOBLOGLINE']._serialized_start=457
-  _globals['_JOBLOGLINE']._serialized_end=519
-  _globals['_JOBSTATECHANGE']._serialized_start=521
-  _globals['_JOBSTATECHANGE']._serialized_end=609
-  _globals['_JOBERROR']._serialized_start=611
-  _globals['_JOBERROR']._serialized_end=668
-  _globals['_JOBRESULT']._serialized_start=671
-  _globals['_JOBRESULT']._serialized_end=978
-  _globals['_JOB']._serialized_start=981
-  _globals['_JOB']._serialized_end=1492
-  _globals['_JOB_METRICSENTRY']._serialized_start=1435
-  _globals['_JOB_METRICSENTRY']._serialized_end=1481
-  _globals['_JOBEVENT']._serialized_start=1495
-  _globals['_JOBEVENT']._serialized_end=1739
-  _globals['_GETJOBREQUEST']._serialized_start=1741
-  _globals['_GETJOBREQUEST']._serialized_end=1768
-  _globals['_GETJOBRESPONSE']._serialized_start=1770
-  _globals['_GETJOBRESPONSE']._serialized_end=1815
-  _globals['_LISTJOBSREQUEST']._serialized_start=1817
-  _globals['_LISTJOBSREQUEST']._serialized_end=1941
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1943
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2016
-  _globals['_WATCHJOBREQUEST']._serialized_start=2018
-  _globals['_WATCHJOBREQUEST']._serialized_end=2068
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2070
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2124
-  _globals['_CANCELJOBREQUEST']._serialized_start=2126
-  _globals['_CANCELJOBREQUEST']._serialized_end=2176
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2178
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2226
-  _globals['_RESUMEJOBREQUEST']._serialized_start=2228
-  _globals['_RESUMEJOBREQUEST']._serialized_end=2278
-  _globals['_RESUMEJOBRESPONSE']._serialized_start=2280
-  _globals['_RESUMEJOBRESPONSE']._serialized_end=2328
-  _globals['_DELETEJOBREQUEST']._serialized_start=2330
-  _globals['_DELETEJOBREQUEST']._serialized_end=2380
-  _globals['_DELETEJOBRESPONSE']._serialized_start=2382
-  _globals['_DELETEJOBRESPONSE']._serialized_end=2401
-  _globals['_FINDING']._serialized_start=2403
-  _globals['_FINDING']._serialized_end=2463
-  _globals['_PLOTJOBREQUEST']._serialized_start=2465
-  _globals['_PLOTJOBREQUEST']._serialized_end=2493
-  _globals['_PLOTJOBRESPONSE']._serialized_start=2495
-  _globals['_PLOTJOBRESPONSE']._serialized_end=2563
-  _globals['_JOBSERVICE']._serialized_start=2853
-  _globals['_JOBSERVICE']._serialized_end=3350
+  _globals['_JOBSTATE']._serialized_start=2627
+  _globals['_JOBSTATE']._serialized_end=2808
+  _globals['_LOGLEVEL']._serialized_start=2810
+  _globals['_LOGLEVEL']._serialized_end=2911
+  _globals['_JOBPROGRESS']._serialized_start=238
+  _globals['_JOBPROGRESS']._serialized_end=353
+  _globals['_JOBMETRICS']._serialized_start=355
+  _globals['_JOBMETRICS']._serialized_end=479
+  _globals['_JOBMETRICS_VALUESENTRY']._serialized_start=434
+  _globals['_JOBMETRICS_VALUESENTRY']._serialized_end=479
+  _globals['_JOBLOGLINE']._serialized_start=481
+  _globals['_JOBLOGLINE']._serialized_end=543
+  _globals['_JOBSTATECHANGE']._serialized_start=545
+  _globals['_JOBSTATECHANGE']._serialized_end=633
+  _globals['_JOBERROR']._serialized_start=635
+  _globals['_JOBERROR']._serialized_end=692
+  _globals['_JOBRESULT']._serialized_start=695
+  _globals['_JOBRESULT']._serialized_end=1039
+  _globals['_JOB']._serialized_start=1042
+  _globals['_JOB']._serialized_end=1553
+  _globals['_JOB_METRICSENTRY']._serialized_start=1496
+  _globals['_JOB_METRICSENTRY']._serialized_end=1542
+  _globals['_JOBEVENT']._serialized_start=1556
+  _globals['_JOBEVENT']._serialized_end=1800
+  _globals['_GETJOBREQUEST']._serialized_start=1802
+  _globals['_GETJOBREQUEST']._serialized_end=1829
+  _globals['_GETJOBRESPONSE']._serialized_start=1831
+  _globals['_GETJOBRESPONSE']._serialized_end=1876
+  _globals['_LISTJOBSREQUEST']._serialized_start=1878
+  _globals['_LISTJOBSREQUEST']._serialized_end=2002
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2004
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2077
+  _globals['_WATCHJOBREQUEST']._serialized_start=2079
+  _globals['_WATCHJOBREQUEST']._serialized_end=2129
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2131
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2185
+  _globals['_CANCELJOBREQUEST']._serialized_start=2187
+  _globals['_CANCELJOBREQUEST']._serialized_end=2237
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2239
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2287
+  _globals['_RESUMEJOBREQUEST']._serialized_start=2289
+  _globals['_RESUMEJOBREQUEST']._serialized_end=2339
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=2341
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=2389
+  _globals['_DELETEJOBREQUEST']._serialized_start=2391
+  _globals['_DELETEJOBREQUEST']._serialized_end=2441
+  _globals['_DELETEJOBRESPONSE']._serialized_start=2443
+  _globals['_DELETEJOBRESPONSE']._serialized_end=2462
+  _globals['_FINDING']._serialized_start=2464
+  _globals['_FINDING']._serialized_end=2524
+  _globals['_PLOTJOBREQUEST']._serialized_start=2526
+  _globals['_PLOTJOBREQUEST']._serialized_end=2554
+  _globals['_PLOTJOBRESPONSE']._serialized_start=2556
+  _globals['_PLOTJOBRESPONSE']._serialized_end=2624
+  _globals['_JOBSERVICE']._serialized_start=2914
+  _globals['_JOBSERVICE']._serialized_end=3411
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ from penult.v1 import evaluation_pb2 as _evaluation_pb2
 from penult.v1 import index_resource_pb2 as _index_resource_pb2
 from penult.v1 import model_export_pb2 as _model_export_pb2
 from penult.v1 import model_version_pb2 as _model_version_pb2
+from penult.v1 import tuning_pb2 as _tuning_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -99,20 +100,22 @@ class JobError(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., hint: _Optional[str] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("dataset_analysis", "model_version", "evaluation", "near_duplicates", "index", "model_export")
+    __slots__ = ("dataset_analysis", "model_version", "evaluation", "tuning", "near_duplicates", "index", "model_export")
     DATASET_ANALYSIS_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    TUNING_FIELD_NUMBER: _ClassVar[int]
     NEAR_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
     MODEL_EXPORT_FIELD_NUMBER: _ClassVar[int]
     dataset_analysis: _analysis_pb2.DatasetAnalysis
     model_version: _model_version_pb2.ModelVersion
     evaluation: _evaluation_pb2.Evaluation
+    tuning: _tuning_pb2.Tuning
     near_duplicates: _index_resource_pb2.NearDuplicates
     index: _index_resource_pb2.Index
     model_export: _model_export_pb2.ModelExport
-    def __init__(self, dataset_analysis: _Optional[_Union[_analysis_pb2.DatasetAnalysis, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., evaluation: _Optional[_Union[_evaluation_pb2.Evaluation, _Mapping]] = ..., near_duplicates: _Optional[_Union[_index_resource_pb2.NearDuplicates, _Mapping]] = ..., index: _Optional[_Union[_index_resource_pb2.Index, _Mapping]] = ..., model_export: _Optional[_Union[_model_export_pb2.ModelExport, _Mapping]] = ...) -> None: ...
+    def __init__(self, dataset_analysis: _Optional[_Union[_analysis_pb2.DatasetAnalysis, _Mapping]] = ..., model_version: _Optional[_Union[_model_version_pb2.ModelVersion, _Mapping]] = ..., evaluation: _Optional[_Union[_evaluation_pb2.Evaluation, _Mapping]] = ..., tuning: _Optional[_Union[_tuning_pb2.Tuning, _Mapping]] = ..., near_duplicates: _Optional[_Union[_index_resource_pb2.NearDuplicates, _Mapping]] = ..., index: _Optional[_Union[_index_resource_pb2.Index, _Mapping]] = ..., model_export: _Optional[_Union[_model_export_pb2.ModelExport, _Mapping]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "kind", "subject", "state", "create_time", "start_time", "end_time", "progress", "metrics", "result", "error", "resumable", "cancelling", "last_event")

@@ -116,7 +116,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PlotJob(self, request, context):
-        """What a job has measured so far as a picture, with what the curves say. For kinds that draw: "finetune".
+        """What a job has measured so far as a picture, with what the curves say. For kinds that draw: "finetune", "tune".
         FAILED_PRECONDITION for others, and where nothing is measured yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

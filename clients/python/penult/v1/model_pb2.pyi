@@ -82,6 +82,46 @@ class FineTuneResponse(_message.Message):
     job: _job_pb2.Job
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
+class TuneRequest(_message.Message):
+    __slots__ = ("name", "dataset", "backbone", "init_from", "settings", "space", "search", "search_options", "pruner", "pruner_options", "trials", "minutes", "refine", "parallel", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    BACKBONE_FIELD_NUMBER: _ClassVar[int]
+    INIT_FROM_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PRUNER_FIELD_NUMBER: _ClassVar[int]
+    PRUNER_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    MINUTES_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
+    PARALLEL_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    dataset: str
+    backbone: str
+    init_from: str
+    settings: _struct_pb2.Struct
+    space: _struct_pb2.Struct
+    search: str
+    search_options: _struct_pb2.Struct
+    pruner: str
+    pruner_options: _struct_pb2.Struct
+    trials: int
+    minutes: float
+    refine: float
+    parallel: int
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., dataset: _Optional[str] = ..., backbone: _Optional[str] = ..., init_from: _Optional[str] = ..., settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., space: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., search: _Optional[str] = ..., search_options: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., pruner: _Optional[str] = ..., pruner_options: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., trials: _Optional[int] = ..., minutes: _Optional[float] = ..., refine: _Optional[float] = ..., parallel: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class TuneResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: _job_pb2.Job
+    def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
+
 class DrawScheduleRequest(_message.Message):
     __slots__ = ("settings", "dataset")
     SETTINGS_FIELD_NUMBER: _ClassVar[int]

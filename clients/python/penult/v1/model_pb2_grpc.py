@@ -47,6 +47,11 @@ class ModelServiceStub(object):
                 request_serializer=penult_dot_v1_dot_model__pb2.FineTuneRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_model__pb2.FineTuneResponse.FromString,
                 _registered_method=True)
+        self.Tune = channel.unary_unary(
+                '/penult.v1.ModelService/Tune',
+                request_serializer=penult_dot_v1_dot_model__pb2.TuneRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__pb2.TuneResponse.FromString,
+                _registered_method=True)
         self.DrawSchedule = channel.unary_unary(
                 '/penult.v1.ModelService/DrawSchedule',
                 request_serializer=penult_dot_v1_dot_model__pb2.DrawScheduleRequest.SerializeToString,
@@ -146,6 +151,14 @@ class ModelServiceServicer(object):
     def FineTune(self, request, context):
         """Starts a job that trains a backbone end to end on a dataset, as it is now. Its result is a new version
         of the model, whose backbone can be used as "models/NAME@VERSION" wherever a call names a backbone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Tune(self, request, context):
+        """Starts a job that fine-tunes many times with different settings, each judged on the validation images.
+        Its result is a Tuning: every trial, and a new version of the model with the weights of the best.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -280,6 +293,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.FineTune,
                     request_deserializer=penult_dot_v1_dot_model__pb2.FineTuneRequest.FromString,
                     response_serializer=penult_dot_v1_dot_model__pb2.FineTuneResponse.SerializeToString,
+            ),
+            'Tune': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tune,
+                    request_deserializer=penult_dot_v1_dot_model__pb2.TuneRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__pb2.TuneResponse.SerializeToString,
             ),
             'DrawSchedule': grpc.unary_unary_rpc_method_handler(
                     servicer.DrawSchedule,
@@ -419,6 +437,33 @@ class ModelService(object):
             '/penult.v1.ModelService/FineTune',
             penult_dot_v1_dot_model__pb2.FineTuneRequest.SerializeToString,
             penult_dot_v1_dot_model__pb2.FineTuneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Tune(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.ModelService/Tune',
+            penult_dot_v1_dot_model__pb2.TuneRequest.SerializeToString,
+            penult_dot_v1_dot_model__pb2.TuneResponse.FromString,
             options,
             channel_credentials,
             insecure,

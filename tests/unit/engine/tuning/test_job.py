@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from penult_server.core.errors import FailedPrecondition, PenultError
-from penult_server.core.jobs import JobError
+from penult_server.core.errors import FailedPrecondition
 from penult_server.core.tuning import TrialEnded, TrialState
-from penult_server.engine.finetune.prepared import examine_job
-from penult_server.engine.finetune.settings import parse_settings
 from penult_server.engine.tuning import job
 from penult_server.engine.tuning.job import tune_job
 from penult_server.engine.tuning.record import RECORD, read_record
-from penult_server.engine.tuning.slots import TrialFailed
-from penult_server.engine.tuning.trial import train_trial
-from penult_server.engine.workers.task import Task
+from tests import tuning_lab
 from tests.finetune_lab import QUICK, Ear, stripes, task_in, write_snapshot
 
 SPACE = {
@@ -32,34 +27,15 @@ SPACE = {
 }
 TUNING: dict[str, Any] = {
     "space": SPACE, "search": "random", "search_options": {}, "pruner": "median",
-    "pruner_options": {"startup_trials": 1, "warmup_epochs": 1}, "trials": 4, "seconds": 0.0, "refine": 0.5,
+    "pruner_options": {"startup_trials": 1, "warmup_epochs": 1}, "trials": 3, "seconds": 0.0, "refine": 0.4,
     "parallel": 0,
 }  # fmt: skip
-
-
-class Here:
-    """A slot without a process."""
-
-    def __init__(self, task: Task, parameters: Mapping[str, Any]) -> None:
-        self.task = task
-        self.quiet, _ = task_in(task.directory)
-        self.examined = examine_job(self.quiet, parameters, parse_settings(parameters["settings"]))
-
-    def train(self, settings: Any, place: Path, verdict: Any, hear: Any) -> Mapping[str, Any]:
-        trial = {"settings": settings, "place": place}
-        try:
-            return train_trial(self.examined, trial, torch.device("cpu"), self.task, self.quiet, verdict)
-        except PenultError as error:
-            raise TrialFailed(JobError(error.reason, error.message, error.hint)) from error
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spares the start of a process."""
-    monkeypatch.setattr(job, "_slots", lambda task, parameters, device, number: [Here(task, parameters)])
+    monkeypatch.setattr(job, "_slots", tuning_lab.here)
 
 
 @pytest.fixture(autouse=True)
@@ -86,8 +62,8 @@ def test_a_study_ends_with_the_model_of_its_best_trial_and_a_resumed_one_says_th
     write_snapshot(tmp_path, stripes(classes=2, train=8, validation=4, test=2))
     made, ear = run(tmp_path)
     trials = made["tuning"]["trials"]
-    assert [trial["number"] for trial in trials] == [1, 2, 3, 4]
-    assert [trial["stage"] for trial in trials] == [1, 1, 2, 2]
+    assert [trial["number"] for trial in trials] == [1, 2, 3]
+    assert [trial["stage"] for trial in trials] == [1, 1, 2]
     assert len(made["tuning"]["spaces"]) == 2
     best = trials[made["tuning"]["best_trial"] - 1]
     assert best["accuracy"] == max(trial["accuracy"] for trial in trials)
@@ -95,7 +71,7 @@ def test_a_study_ends_with_the_model_of_its_best_trial_and_a_resumed_one_says_th
     assert made["finetune"]["validation"]["accuracy"] == best["accuracy"]
     assert made["evidence"]["measured_on"] == "test"
     assert made["evidence"]["evaluation"]["count"] == 4
-    assert "best of 4 trials, so optimistic" in made["tuning"]["notes"][0]
+    assert "best of 3 trials, so optimistic" in made["tuning"]["notes"][0]
     for trial in trials:
         epochs = 1 if trial["state"] == "pruned" else 2
         assert len(trial["accuracies"]) == len(trial["losses"]) == epochs
