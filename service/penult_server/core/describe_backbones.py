@@ -44,7 +44,7 @@ class DescribeBackbones:
         self._default_backbone = default_backbone
 
     async def list(self, wanted: BackboneFilter, page_size: int, page_token: str) -> Page[Backbone]:
-        """One page, by name. What is in memory or needs no network comes with facts, if it can be described."""
+        """One page, by name. What is in memory or needs no network comes with facts, where it has any."""
         rows = await asyncio.to_thread(self._catalog.summaries)
         slots = self._pool.view()
         chosen = [row for row in rows if _matches(row, slots.get(row.name, _ABSENT), wanted)]
