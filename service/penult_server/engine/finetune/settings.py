@@ -14,6 +14,9 @@ from penult_server.core.schedules import Schedule, make_schedule
 from penult_server.engine.finetune.optimizers import check_optimizer, default_rate
 
 _RATE_BATCH = 32
+PROBE_SHARE = 0.1
+"""Share of the usual rate from a linear probe on. The first steps all move one way, and at the full rate
+twenty of them undo what the probe knew: measured in docs/finetuning.md."""
 
 
 class FineTuneSettings(BaseModel):
@@ -61,8 +64,8 @@ class FineTuneSettings(BaseModel):
     )
     learning_rate: Annotated[float, Field(gt=0)] | Literal["default", "proposed"] = Field(
         default="default",
-        description="Peak rate; `default` is the optimiser's usual one for `batch_size` (linear scaling), "
-        "`proposed` that of the range test.",
+        description="Peak rate; `default` is the optimiser's usual one for `batch_size` (linear scaling), a "
+        "tenth of it after a linear probe; `proposed` that of the range test.",
     )
     layer_decay: float = Field(
         default=0.9,
@@ -181,8 +184,13 @@ class FineTuneSettings(BaseModel):
         return self.usual_rate() if self.learning_rate == "default" else self.learning_rate
 
     def usual_rate(self) -> float:
-        """The optimiser's rate for 32 images, scaled with the batch (Goyal et al. 2017, arXiv:1706.02677)."""
-        return default_rate(self.optimizer) * self.batch_size / _RATE_BATCH
+        """The optimiser's rate for 32 images, scaled with the batch (Goyal et al. 2017, arXiv:1706.02677).
+
+        A tenth of it where the trunk starts to move under a head that is right already.
+        """
+        probed = self.linear_probe and self.start == "pretrained" and self.trainable != "head"
+        share = PROBE_SHARE if probed else 1.0
+        return share * default_rate(self.optimizer) * self.batch_size / _RATE_BATCH
 
     def epochs_of_patience(self) -> int:
         """Epochs without a better score before training stops."""

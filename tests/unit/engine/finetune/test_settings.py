@@ -8,7 +8,7 @@ from torch import nn
 
 from penult_server.core.errors import InvalidArgument
 from penult_server.engine.finetune.optimizers import RATES, make_optimizer
-from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
+from penult_server.engine.finetune.settings import PROBE_SHARE, FineTuneSettings, parse_settings
 
 
 def test_the_defaults_are_valid_and_described() -> None:
@@ -41,7 +41,26 @@ def test_what_is_wrong_is_named_before_any_work(values: dict[str, Any], reason: 
 
 
 def test_the_usual_rate_grows_with_the_batch() -> None:
-    assert FineTuneSettings(batch_size=64).usual_rate() == pytest.approx(2 * RATES["adamw"])
+    assert FineTuneSettings(batch_size=64, linear_probe=False).usual_rate() == pytest.approx(
+        2 * RATES["adamw"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        ({}, PROBE_SHARE),
+        ({"trainable": "last"}, PROBE_SHARE),
+        ({"linear_probe": False}, 1.0),
+        ({"start": "random"}, 1.0),
+        ({"trainable": "head"}, 1.0),
+    ],
+)
+def test_the_usual_rate_is_much_lower_under_a_head_that_is_right_already(
+    values: dict[str, Any], share: float
+) -> None:
+    made = FineTuneSettings(**values)
+    assert made.known_rate() == made.usual_rate() == pytest.approx(share * RATES["adamw"])
 
 
 @pytest.mark.parametrize("name", [*RATES, "lamb", "lion", "nadamw", "muon", "adafactor"])
