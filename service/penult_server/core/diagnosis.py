@@ -117,12 +117,15 @@ _FLAT = 0.03
 """A loss that moves by less than this share of itself is flat."""
 _GAP = 0.10
 _NO_GAP = 0.015
+_BEYOND_NOISE = 8.0
+"""Averages of a window differ by fewer standard errors than this by chance, in runs of any length."""
 _WORSE = 1.1
 """A validation loss this many times that of the probe is worse beyond doubt."""
 
 
 def _rate_too_high(curves: Curves) -> Iterator[Finding]:
-    smooth = moving_average(curves.loss)
+    window = max(5, len(curves.loss) // 20)
+    smooth = moving_average(curves.loss, window)
     advice = "a learning rate 3 to 10 times lower, or a longer warm-up"
     bad = int((~np.isfinite(curves.loss)).sum())
     if bad:
@@ -130,10 +133,10 @@ def _rate_too_high(curves: Curves) -> Iterator[Finding]:
         return
     lowest = int(np.argmin(smooth))
     highest_after = float(smooth[lowest:].max())
-    fell = smooth[0] - smooth[lowest]
-    # Back up by more than it had come down, or by most of it: no noise does that to an average.
-    if highest_after > smooth[0] * 1.05 or (
-        fell > 0.2 * smooth[0] and highest_after - smooth[lowest] > 0.5 * fell
+    fell, rise = smooth[0] - smooth[lowest], highest_after - smooth[lowest]
+    # Back up by more than it had come down, or by most of it; after a linear probe noise alone can do that.
+    if (highest_after > smooth[0] * 1.05 or (fell > 0.2 * smooth[0] and rise > 0.5 * fell)) and (
+        rise > _BEYOND_NOISE * _step_noise(curves.loss) / math.sqrt(window)
     ):
         yield Finding(
             Symptom.RATE_TOO_HIGH,
@@ -281,6 +284,11 @@ def _fall(values: np.ndarray) -> float:
     part = max(1, len(values) // 5)
     first = float(values[:part].mean())
     return (first - float(values[-part:].mean())) / max(abs(first), 1e-12)
+
+
+def _step_noise(loss: np.ndarray) -> float:
+    """Standard deviation of a step's loss around its trend, from the median of the differences."""
+    return float(np.median(np.abs(np.diff(loss)))) / 0.954
 
 
 def _noise(accuracy: float, count: int) -> float:

@@ -123,6 +123,18 @@ def test_a_run_as_good_as_its_probe_within_the_noise_is_healthy(start: tuple[flo
     assert symptoms(curves(start=start)) == [Symptom.HEALTHY]
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("steps", [60, 156, 600])
+def test_the_noise_of_a_loss_that_a_probe_left_little_to_fall_is_healthy(seed: int, steps: int) -> None:
+    noise = np.exp(np.random.default_rng(seed).normal(0, 0.3, steps))
+    made = curves(
+        0, loss=np.linspace(0.28, 0.24, steps) * noise, factor=cosine(steps), start=(0.88, 0.28),
+        train_accuracy=np.full(EPOCHS, 0.93), accuracy=np.full(EPOCHS, 0.89),
+        validation_loss=np.full(EPOCHS, 0.27),
+    )  # fmt: skip
+    assert symptoms(made) == [Symptom.HEALTHY]
+
+
 def test_a_slightly_worse_accuracy_with_a_much_worse_loss_is_worse_than_the_probe() -> None:
     assert symptoms(curves(start=(0.905, 0.3)))[0] is Symptom.WORSE_THAN_PROBE
 
