@@ -21,8 +21,8 @@ from rich.table import Table
 import penult
 from benchmarks.server_process import running_server
 from penult_server.core.index_kinds import IndexSpec, StepSpec
+from penult_server.core.rankings import Ranking, rank_quality
 from penult_server.engine.indexes.engine import FaissEngine
-from penult_server.engine.retrieval.evaluate import Ranking, rank_quality
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 _LITE0, _LITE2 = "tf_efficientnet_lite0", "tf_efficientnet_lite2"

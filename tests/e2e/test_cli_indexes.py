@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import penult
 
@@ -89,3 +91,19 @@ def test_a_folder_is_indexed_and_searched(
     assert json.loads(run("index", "delete", f"{name}-2", "--json").stdout) == {"removed": 8}
     assert "NO_INDEX" in run("search", "photos/china/0.jpg").stderr
     assert "FILTER_INVALID" in run("search", "--id", "x", "--index", name, "--filter", "a <").stderr
+
+
+def test_near_duplicates_of_a_dataset(
+    run: Run, server: Any, name: str, tmp_path: Path, sample_jpegs: list[bytes]
+) -> None:
+    picture = Image.open(io.BytesIO(sample_jpegs[0]))
+    with penult.Client(server.target) as client:
+        client.datasets.create(name)
+        try:
+            client.datasets.add(name, [sample_jpegs[0], picture.resize((200, 150)), sample_jpegs[4]])
+            found = run("datasets", "duplicates", name, "--threshold", "0.8", "--html", "same.html")
+        finally:
+            client.datasets.delete(name)
+    assert found.stdout.startswith("alike\t2\t"), found.stderr
+    assert "1 groups in 3 pictures; 1 could go" in found.stderr
+    assert (tmp_path / "same.html").read_text("utf-8").count("<img") == 2

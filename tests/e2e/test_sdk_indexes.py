@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import penult
+from penult.pages.contact_sheet import write_dataset_duplicates
 from tests.pictures import tiny_png
 
 DIM = 8
@@ -269,6 +270,45 @@ def test_near_duplicates_are_grouped(client: penult.Client, name: str, sample_jp
     own.add_vectors([[1, 0], [5, 0.01], [0, 1]], ids="abc")
     (group,) = own.near_duplicates(0.99).result(timeout=60).groups
     assert {item.id for item in group.items} == {"a", "b"}
+
+
+def test_near_duplicates_of_a_dataset_are_grouped(
+    client: penult.Client, name: str, sample_jpegs: list[bytes], tmp_path: Path
+) -> None:
+    def png(picture: Image.Image) -> bytes:
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        return file.getvalue()
+
+    one, other = (Image.open(io.BytesIO(sample_jpegs[place])) for place in (0, 4))
+    images = {
+        "one": png(one),
+        "again": sample_jpegs[0],
+        "other": png(other),
+        "small": png(other.resize((300, 200))),
+    }
+    for image_name, data in images.items():
+        (tmp_path / image_name).write_bytes(data)
+    client.datasets.create(name)
+    try:
+        client.datasets.add(name, [tmp_path / each for each in images], labels=["a", "a", "b", "b"])
+        found = client.datasets.near_duplicates(name, 0.9).result(timeout=120)
+        assert (found.dataset, found.index, found.item_count, found.group_count) == (name, "", 4, 2)
+        exact, near = found.groups
+        assert (exact.exact, {Path(item.id).name for item in exact.items}) == (True, {"one", "again"})
+        assert (near.exact, {Path(item.id).name for item in near.items}) == (False, {"other", "small"})
+        assert {item.metadata["label"] for item in near.items} == {"b"}
+        assert all(item.has_image for item in near.items)
+        files = client.datasets.images(name, [near.items[0].image_sha256, "0" * 64])
+        assert list(files.values()) == [images[Path(near.items[0].id).name]]
+        write_dataset_duplicates(tmp_path / "page.html", client.datasets, found)
+        assert (tmp_path / "page.html").read_text().count("<img") == 4
+        with pytest.raises(penult.NotFound):
+            client.datasets.near_duplicates(f"{name}-none")
+        with pytest.raises(penult.InvalidArgument):
+            client.datasets.near_duplicates(name, 1.5)
+    finally:
+        client.datasets.delete(name)
 
 
 def test_reembedding_swaps_the_alias(client: penult.Client, name: str, sample_jpegs: list[bytes]) -> None:

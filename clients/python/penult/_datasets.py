@@ -19,6 +19,7 @@ from penult.v1 import dataset_pb2 as pb
 
 PAGE_SIZE = 500
 MAX_CHANGES = 10_000
+MAX_EXAMPLE_IMAGES = 32
 Labels = str | Iterable[str]
 
 _SPLITS: dict[str, pb.Split] = {
@@ -93,10 +94,10 @@ def relabel_requests(
         yield sha256s, pb.RelabelExamplesRequest(dataset=name, changes=changes, request_id=new_request_id())
 
 
-def batches(sha256s: Iterable[str]) -> Iterator[list[str]]:
+def batches(sha256s: Iterable[str], size: int = MAX_CHANGES) -> Iterator[list[str]]:
     """As many as one call takes at a time."""
     rest = iter(sha256s)
-    while some := list(itertools.islice(rest, MAX_CHANGES)):
+    while some := list(itertools.islice(rest, size)):
         yield some
 
 

@@ -143,6 +143,13 @@ def index_evaluation(message: resource_pb.IndexEvaluation) -> IndexEvaluation:
     return IndexEvaluation(**{name: getattr(message, name) for name in IndexEvaluation.__dataclass_fields__})
 
 
+def duplicates_request(dataset: str, threshold: float, backbone: str | None) -> pb.FindNearDuplicatesRequest:
+    """To look in a dataset."""
+    return pb.FindNearDuplicatesRequest(
+        dataset=dataset, threshold=threshold, backbone=backbone or "", request_id=new_request_id()
+    )
+
+
 def near_duplicates(message: resource_pb.NearDuplicates) -> NearDuplicates:
     """The groups without their message."""
     return NearDuplicates(
@@ -156,6 +163,7 @@ def near_duplicates(message: resource_pb.NearDuplicates) -> NearDuplicates:
             DuplicateItems(tuple(map(_duplicate, group.items)), group.count, group.exact)
             for group in message.groups
         ),
+        dataset=message.dataset,
     )
 
 

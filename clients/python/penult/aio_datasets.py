@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penult._achunks import achunks
 from penult._datasets import (
+    MAX_EXAMPLE_IMAGES,
     PAGE_SIZE,
     Labels,
     ManifestFile,
@@ -23,6 +24,7 @@ from penult._datasets import (
     split_request,
 )
 from penult._folders import labelled_files
+from penult._indexes import duplicates_request
 from penult._link import AsyncLink
 from penult._progress import progress_bar
 from penult._status import translated
@@ -31,9 +33,10 @@ from penult.aio_jobs import AsyncJob
 from penult.analysis_types import DatasetAnalysis
 from penult.dataset_types import ChangeSummary, Dataset, Example, SplitName, UploadSummary
 from penult.datasets import NO_LABELS, NO_SPLITS
+from penult.index_types import NearDuplicates
 from penult.sources import count_hint
 from penult.v1 import dataset_pb2 as pb
-from penult.v1 import dataset_pb2_grpc
+from penult.v1 import dataset_pb2_grpc, index_pb2_grpc
 
 if TYPE_CHECKING:
     from penult._achunks import AsyncImagesLike
@@ -196,6 +199,30 @@ class AsyncDatasets:
         request = pb.AnalyzeDatasetRequest(name=name, request_id=new_request_id())
         response = await self._link.call(self._stub.AnalyzeDataset, request, timeout)
         return AsyncJob.of(self._link, response.job)
+
+    async def near_duplicates(
+        self,
+        name: str,
+        threshold: float = 0.95,
+        *,
+        backbone: str | None = None,
+        timeout: float | None = None,
+    ) -> AsyncJob[NearDuplicates]:
+        """Starts a job that groups images whose features have a cosine of at least `threshold`."""
+        request = duplicates_request(name, threshold, backbone)
+        stub = self._link.stub(index_pb2_grpc.IndexServiceStub)
+        return AsyncJob.of(self._link, (await self._link.call(stub.FindNearDuplicates, request, timeout)).job)
+
+    async def images(
+        self, name: str, sha256s: Iterable[str], *, timeout: float | None = None
+    ) -> dict[str, bytes]:
+        """The image files of examples, by sha256; those that the dataset does not hold are left out."""
+        found: dict[str, bytes] = {}
+        for some in batches(sha256s, MAX_EXAMPLE_IMAGES):
+            request = pb.GetExampleImagesRequest(dataset=name, sha256=some)
+            response = await self._link.call(self._stub.GetExampleImages, request, timeout)
+            found.update((image.sha256, image.image) for image in response.images)
+        return found
 
     @property
     def _stub(self) -> Any:

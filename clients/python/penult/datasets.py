@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from penult._chunks import chunks
 from penult._datasets import (
+    MAX_EXAMPLE_IMAGES,
     PAGE_SIZE,
     Labels,
     ManifestFile,
@@ -22,16 +23,18 @@ from penult._datasets import (
     split_request,
 )
 from penult._folders import labelled_files
+from penult._indexes import duplicates_request
 from penult._link import Link
 from penult._progress import progress_bar
 from penult._status import translated
 from penult._uploads import Described, Tally, upload
 from penult.analysis_types import DatasetAnalysis
 from penult.dataset_types import ChangeSummary, Dataset, Example, SplitName, UploadSummary
+from penult.index_types import NearDuplicates
 from penult.jobs import Job
 from penult.sources import count_hint
 from penult.v1 import dataset_pb2 as pb
-from penult.v1 import dataset_pb2_grpc
+from penult.v1 import dataset_pb2_grpc, index_pb2_grpc
 
 if TYPE_CHECKING:
     from penult.sources import ImagesLike
@@ -253,6 +256,32 @@ class Datasets:
         """
         request = pb.AnalyzeDatasetRequest(name=name, request_id=new_request_id())
         return Job.of(self._link, self._link.call(self._stub.AnalyzeDataset, request, timeout).job)
+
+    def near_duplicates(
+        self,
+        name: str,
+        threshold: float = 0.95,
+        *,
+        backbone: str | None = None,
+        timeout: float | None = None,
+    ) -> Job[NearDuplicates]:
+        """Starts a job that groups images whose features have a cosine of at least `threshold`.
+
+        It works on the dataset as it is now, with features of `backbone`, None for the server's default.
+        The job's result is a NearDuplicates, as that of `Index.near_duplicates`.
+        """
+        request = duplicates_request(name, threshold, backbone)
+        stub = self._link.stub(index_pb2_grpc.IndexServiceStub)
+        return Job.of(self._link, self._link.call(stub.FindNearDuplicates, request, timeout).job)
+
+    def images(self, name: str, sha256s: Iterable[str], *, timeout: float | None = None) -> dict[str, bytes]:
+        """The image files of examples, by sha256; those that the dataset does not hold are left out."""
+        found: dict[str, bytes] = {}
+        for some in batches(sha256s, MAX_EXAMPLE_IMAGES):
+            request = pb.GetExampleImagesRequest(dataset=name, sha256=some)
+            response = self._link.call(self._stub.GetExampleImages, request, timeout)
+            found.update((image.sha256, image.image) for image in response.images)
+        return found
 
     @property
     def _stub(self) -> Any:

@@ -180,7 +180,10 @@ class DuplicateItem:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DuplicateItems:
-    """Items that show the same: `count` of them, up to 50 in `items`. `exact`: all are the same file."""
+    """Items that show the same: `count` of them, up to 50 in `items`.
+
+    `exact`: all are the same file; in a dataset, which holds a file once, they have the same pixels.
+    """
 
     items: tuple[DuplicateItem, ...]
     count: int
@@ -192,6 +195,7 @@ class NearDuplicates:
     """Groups of items that show the same or nearly so; the largest 500, exact ones first.
 
     Attributes:
+        index: where they were looked for, "" for a dataset; `dataset` is "" for an index.
         sequence: the index's latest write when the search began.
         threshold: least cosine.
         item_count: items that were looked at.
@@ -206,3 +210,4 @@ class NearDuplicates:
     group_count: int
     redundant_count: int
     groups: tuple[DuplicateItems, ...]
+    dataset: str = ""

@@ -65,6 +65,10 @@ class DatasetStore(Protocol):
         """The revision, and examples with their positions from the one after `after`, in the order added."""
         ...
 
+    def images(self, name: str, sha256s: Sequence[str]) -> Mapping[str, bytes]:
+        """The files of the examples that there are, by sha256. Raises DataLoss where one is damaged."""
+        ...
+
     def relabel(self, name: str, changes: Sequence[ExampleChange], request_id: str) -> ChangeSummary:
         """Makes the changes in one transaction; those that cannot be made are its errors."""
         ...

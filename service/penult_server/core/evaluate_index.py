@@ -14,6 +14,7 @@ from penult_server.core.errors import FailedPrecondition, InvalidArgument
 from penult_server.core.index_kinds import NO_KEY
 from penult_server.core.open_index import OpenIndex
 from penult_server.core.open_indexes import OpenIndexes
+from penult_server.core.rankings import rank_quality
 
 DEFAULT_K, MAX_K = 10, 1000
 DEFAULT_SAMPLE, MAX_SAMPLE = 1000, 10_000
@@ -80,17 +81,14 @@ class EvaluateIndex:
         measured = IndexEvaluation(k, min(sample, index.vectors.count), recall)
         if not hits:
             return measured
-        relevant = np.asarray(list(hits.values()))
-        others = np.asarray([totals[labels[key]] - 1 for key in hits])
-        precisions = np.cumsum(relevant, axis=1) / np.arange(1, k + 1)
-        average = (precisions * relevant).sum(axis=1) / np.minimum(k, others)
+        ranking = rank_quality(np.asarray(list(hits.values())), [totals[labels[key]] - 1 for key in hits])
         return dataclasses.replace(
             measured,
-            labelled_queries=len(hits),
-            precision=float(relevant.mean()),
-            mean_average_precision=float(average.mean()),
-            label_recall=float((relevant.sum(axis=1) / others).mean()),
-            top_1=float(relevant[:, 0].mean()),
+            labelled_queries=ranking.queries,
+            precision=ranking.precision,
+            mean_average_precision=ranking.mean_average_precision,
+            label_recall=ranking.recall,
+            top_1=ranking.top_1,
         )
 
 

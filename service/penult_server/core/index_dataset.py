@@ -84,7 +84,7 @@ class AddDataset:
 
         def read(example: SnapshotExample) -> NewItem:
             item_id = example.id if example.id and ids[example.id] == 1 else example.sha256
-            text = _metadata(example, job.parameters["dataset"], index.maker.label_field)
+            text = example_metadata(example, job.parameters["dataset"], index.maker.label_field)
             try:
                 data = image_file(directory, example.sha256).read_bytes()
             except FileNotFoundError:
@@ -112,7 +112,8 @@ class AddDataset:
         return index_result(await asyncio.to_thread(self._indexes.stores.indexes.by_id, index.id))
 
 
-def _metadata(example: SnapshotExample, dataset: str, label_field: str) -> str:
+def example_metadata(example: SnapshotExample, dataset: str, label_field: str) -> str:
+    """Its own metadata with its label or list of labels, its split and its dataset, as JSON."""
     values: dict[str, Any] = json.loads(example.metadata_json) if example.metadata_json else {}
     if example.labels:
         values[label_field] = example.labels[0] if len(example.labels) == 1 else list(example.labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from penult_server.core.dataset_ports import DatasetStore
 from penult_server.core.datasets import ChangeSummary, Dataset, Example, ExampleChange, ExampleFilter
@@ -14,6 +14,7 @@ from penult_server.core.paging import Page, page_of, start_of_page
 from penult_server.core.splits import SplitPlan
 
 MAX_CHANGES = 10_000
+MAX_IMAGES = 64
 EXPORT_ROWS = 500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _POSITION = re.compile(r"[0-9]{1,18}")
@@ -61,6 +62,11 @@ class ManageDatasets:
         page = page_of(rows, size, key=lambda row: str(row[0]))
         return Page([example for _, example in page.items], page.next_token)
 
+    async def images(self, name: str, sha256s: Sequence[str]) -> Mapping[str, bytes]:
+        """Image files of the examples that there are, in this order. Raises InvalidArgument, DataLoss."""
+        _check_batch(sha256s, "sha256", "sha256[{}]", most=MAX_IMAGES)
+        return await asyncio.to_thread(self._store.images, name, sha256s)
+
     async def relabel(self, name: str, changes: Sequence[ExampleChange], request_id: str) -> ChangeSummary:
         """Changes labels and splits. Raises InvalidArgument for none, too many or a bad sha256."""
         _check_batch([change.sha256 for change in changes], "changes", "changes[{}].sha256")
@@ -100,10 +106,10 @@ class ManageDatasets:
             first_revision, after = revision, rows[-1][0]
 
 
-def _check_batch(sha256s: Sequence[str], field: str, item_field: str) -> None:
-    if not 0 < len(sha256s) <= MAX_CHANGES:
+def _check_batch(sha256s: Sequence[str], field: str, item_field: str, *, most: int = MAX_CHANGES) -> None:
+    if not 0 < len(sha256s) <= most:
         raise InvalidArgument(
-            "BAD_COUNT", f"{len(sha256s)} given; 1 to {MAX_CHANGES} are taken at once", field=field
+            "BAD_COUNT", f"{len(sha256s)} given; 1 to {most} are taken at once", field=field
         )
     for position, sha256 in enumerate(sha256s):
         if not _SHA256.fullmatch(sha256):

@@ -1,145 +1,144 @@
-"""The job that groups items which show the same: the same file, or neighbours above a cosine."""
+"""The job that groups items of an index, or images of a dataset, which show the same."""
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from penult_server.core.dataset_features import DatasetFeatures, load_features
+from penult_server.core.dataset_ports import DatasetSnapshots
+from penult_server.core.duplicate_groups import DuplicateGroups
 from penult_server.core.errors import InvalidArgument
+from penult_server.core.index_dataset import example_metadata
 from penult_server.core.index_jobs import Paced, no_input, when_ready
-from penult_server.core.index_kinds import NO_KEY
-from penult_server.core.indexes import Item
+from penult_server.core.index_kinds import NO_KEY, IndexSpec
+from penult_server.core.index_ports import VectorIndex
+from penult_server.core.indexes import DEFAULT_LABEL_FIELD, Item
 from penult_server.core.job_ports import Report
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.open_index import OpenIndex
 from penult_server.core.open_indexes import OpenIndexes
+from penult_server.core.snapshot import Snapshot, SnapshotExample, image_file, read_examples
 
 KIND = "find_near_duplicates"
 DEFAULT_THRESHOLD = 0.95
-MAX_GROUPS = 500
-MAX_SHOWN = 50
 _NEIGHBOURS = 32
 _PAGE = 256
 
-
-class Unions:
-    """Disjoint sets of keys (Galler and Fischer 1964), with path halving."""
-
-    def __init__(self) -> None:
-        self._parent: dict[int, int] = {}
-
-    def find(self, key: int) -> int:
-        """The key that stands for its set."""
-        parent = self._parent
-        while (above := parent.setdefault(key, key)) != key:
-            parent[key] = parent[above]
-            key = parent[key]
-        return key
-
-    def join(self, a: int, b: int) -> None:
-        """Puts the sets of both together; the smaller key stands for it."""
-        a, b = self.find(a), self.find(b)
-        self._parent[max(a, b)] = min(a, b)
-
-    def sets(self) -> list[list[int]]:
-        """Those of two keys or more, each sorted."""
-        found = defaultdict(list)
-        for key in sorted(self._parent):
-            found[self.find(key)].append(key)
-        return [keys for keys in found.values() if len(keys) > 1]
-
-
-@dataclasses.dataclass(slots=True)
-class _Found:
-    """What is known so far. `cosine`: largest of each key to another one above the threshold."""
-
-    unions: Unions
-    items: dict[int, Item]
-    by_picture: dict[str, int]
-    cosine: dict[int, float]
+PixelHash = Callable[[Path], str]
+"""What only pictures with the same pixels have, "" for a file that is no picture. Blocking."""
 
 
 class FindNearDuplicates:
     """See the module's first line."""
 
-    def __init__(self, indexes: OpenIndexes, jobs: ManageJobs) -> None:
-        """`indexes` are those at work."""
+    def __init__(
+        self,
+        indexes: OpenIndexes,
+        snapshots: DatasetSnapshots,
+        features: DatasetFeatures,
+        pixel_hash: PixelHash,
+        jobs: ManageJobs,
+    ) -> None:
+        """`snapshots` takes a dataset as it is when the job is asked for; `features` computes its vectors."""
         self._indexes = indexes
+        self._snapshots = snapshots
+        self._features = features
+        self._pixel_hash = pixel_hash
         self._jobs = jobs
 
     async def start(self, name: str, threshold: float, request_id: str) -> Job:
-        """Queues it; a threshold of 0 stands for the default. Raises NotFound, InvalidArgument."""
-        threshold = threshold or DEFAULT_THRESHOLD
-        if not 0 < threshold <= 1:
-            raise InvalidArgument(
-                "THRESHOLD_INVALID",
-                f"threshold is {threshold}; a cosine in (0, 1] is taken",
-                field="threshold",
-            )
+        """Queues it for an index; threshold 0 stands for the default. Raises NotFound, InvalidArgument."""
+        parameters = {"threshold": _checked(threshold)}
         index = self._indexes.find(name)
-        parameters = {"threshold": threshold}
         return await self._jobs.submit(NewJob(KIND, index.name, parameters, no_input, request_id))
+
+    async def start_dataset(self, dataset: str, backbone: str, threshold: float, request_id: str) -> Job:
+        """The same for a dataset, compared by features of a backbone, "" for the default.
+
+        Raises FailedPrecondition for a dataset without examples, too.
+        """
+        parameters = {"threshold": _checked(threshold), "dataset": dataset, "backbone": backbone}
+
+        def prepare(directory: Path) -> None:
+            self._snapshots.take(dataset, directory)
+
+        return await self._jobs.submit(NewJob(KIND, dataset, parameters, prepare, request_id))
 
     async def stage(self, job: Job, directory: Path, report: Report) -> Mapping[str, Any]:
         """See core.job_ports.Stage."""
-        index = await when_ready(self._indexes.find(job.subject))
         threshold = float(job.parameters["threshold"])
-        sequence = index.vectors.sequence
-        found = _Found(Unions(), {}, {}, {})
-        paced = Paced(report, index.vectors.count, "items", "compare")
-        after, done = 0, 0
-        while items := await asyncio.to_thread(index.stores.items.page, index.id, None, after, _PAGE):
-            await asyncio.to_thread(_compare, index, items, threshold, found)
-            after, done = items[-1].key, done + len(items)
+        if "dataset" in job.parameters:
+            backbone = job.parameters["backbone"]
+            return {"near_duplicates": await self._in_dataset(directory, backbone, threshold, report)}
+        index = await when_ready(self._indexes.find(job.subject))
+        return {"near_duplicates": await _in_index(index, threshold, report)}
+
+    async def _in_dataset(
+        self, directory: Path, backbone: str, threshold: float, report: Report
+    ) -> Mapping[str, Any]:
+        dataset = await asyncio.to_thread(Snapshot.read, directory)
+        examples = await asyncio.to_thread(list, read_examples(directory))
+        table = await self._features.collect(directory, examples, backbone, report)
+        vectors = load_features(directory)[:, 0]
+        usable = await asyncio.to_thread(np.any, vectors, 1)  # images that failed have zeros
+        items = [_item(row, example, dataset.dataset) for row, example in enumerate(examples) if usable[row]]
+        # A dataset may be larger than the memory: vectors lie on disk, and are compared through its cache.
+        spec = IndexSpec(table.dim, kind="flat", parameters={"vectors": "disk"})
+        index = await asyncio.to_thread(self._indexes.stores.engine.create, spec)
+        for page in _pages(items):
+            keys = np.asarray([item.key for item in page])
+            await asyncio.to_thread(index.add, keys, vectors[keys], sequence=1)
+        groups, paced = DuplicateGroups(threshold), Paced(report, len(items), "images", "compare")
+        done = 0
+        for page in _pages(items):
+            queries = vectors[[item.key for item in page]]
+            groups.add(page, *await asyncio.to_thread(_neighbours, index, page, queries, threshold))
+            done += len(page)
             await paced.at(done)
-        groups = sorted(_groups(found), key=lambda group: (not group["exact"], -group["count"]))
-        return {
-            "near_duplicates": {
-                "index": index.name,
-                "sequence": sequence,
-                "threshold": threshold,
-                "item_count": done,
-                "group_count": len(groups),
-                "redundant_count": sum(group["count"] - 1 for group in groups),
-                "groups": groups[:MAX_GROUPS],
-            }
+        pictures = {
+            item.key: await asyncio.to_thread(self._pixel_hash, image_file(directory, item.image_sha256))
+            for item in groups.members()
         }
+        return {"dataset": dataset.dataset, **groups.found(pictures, with_images=True)}
 
 
-def _compare(index: OpenIndex, items: Sequence[Item], threshold: float, found: _Found) -> None:
+async def _in_index(index: OpenIndex, threshold: float, report: Report) -> Mapping[str, Any]:
+    sequence = index.vectors.sequence
+    groups, paced = DuplicateGroups(threshold), Paced(report, index.vectors.count, "items", "compare")
+    after, done = 0, 0
+    while items := await asyncio.to_thread(index.stores.items.page, index.id, None, after, _PAGE):
+        await asyncio.to_thread(_compare, index, items, threshold, groups)
+        after, done = items[-1].key, done + len(items)
+        await paced.at(done)
+    pictures = {item.key: item.image_sha256 for item in groups.members()}
+    found = groups.found(pictures, with_images=index.maker.keeps_images)
+    return {"index": index.name, "sequence": sequence, **found}
+
+
+def _compare(index: OpenIndex, items: Sequence[Item], threshold: float, groups: DuplicateGroups) -> None:
     """Joins some items with the same pictures and with their near neighbours."""
-    store = index.stores.items
-    vectors = store.vectors([item.key for item in items])
+    vectors = index.stores.items.vectors([item.key for item in items])
     items = [item for item in items if item.key in vectors]
-    for item in items:
-        found.items[item.key] = item
-        if item.image_sha256:
-            first = found.by_picture.setdefault(item.image_sha256, item.key)
-            if first != item.key:
-                _join(found, first, item.key, 1.0)
     if not items:
         return
     queries = np.stack([vectors[item.key] for item in items])
-    exact_metric = index.maker.spec.metric == "cosine" and not index.maker.spec.steps
-    keys, scores = index.vectors.search(
-        queries,
-        _NEIGHBOURS,
-        exclude=[[item.key] for item in items],
-        min_score=threshold if exact_metric else None,
-    )
-    if not exact_metric:
-        scores = _cosines(index, queries, keys, vectors)
-    for row, item in enumerate(items):
-        for key, cosine in zip(keys[row].tolist(), scores[row].tolist(), strict=True):
-            if key != NO_KEY and cosine >= threshold:
-                _join(found, item.key, key, cosine)
+    if index.maker.spec.metric == "cosine" and not index.maker.spec.steps:
+        groups.add(items, *_neighbours(index.vectors, items, queries, threshold))
+        return
+    keys, _ = _neighbours(index.vectors, items, queries, None)
+    groups.add(items, keys, _cosines(index, queries, keys, vectors))
+
+
+def _neighbours(
+    index: VectorIndex, items: Sequence[Item], queries: np.ndarray, threshold: float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    return index.search(queries, _NEIGHBOURS, exclude=[[item.key] for item in items], min_score=threshold)
 
 
 def _cosines(
@@ -157,29 +156,19 @@ def _cosines(
     return found
 
 
-def _join(found: _Found, a: int, b: int, cosine: float) -> None:
-    found.unions.join(a, b)
-    for key in (a, b):
-        found.cosine[key] = max(cosine, found.cosine.get(key, -1.0))
+def _item(key: int, example: SnapshotExample, dataset: str) -> Item:
+    text = example_metadata(example, dataset, DEFAULT_LABEL_FIELD)
+    return Item(key, example.id or example.sha256, text, example.sha256, 0)
 
 
-def _groups(found: _Found) -> Iterator[dict[str, Any]]:
-    for keys in found.unions.sets():
-        # An item that came meanwhile was seen as a neighbour only.
-        items = [found.items[key] for key in keys if key in found.items]
-        if len(items) < 2:
-            continue
-        pictures = {item.image_sha256 for item in items}
-        yield {
-            "items": [
-                {
-                    "id": item.id,
-                    "image_sha256": item.image_sha256,
-                    "metadata_json": item.metadata_json,
-                    "cosine": min(1.0, found.cosine.get(item.key, 0.0)),
-                }
-                for item in items[:MAX_SHOWN]
-            ],
-            "count": len(items),
-            "exact": len(pictures) == 1 and "" not in pictures,
-        }
+def _pages(items: Sequence[Item]) -> list[Sequence[Item]]:
+    return [items[first : first + _PAGE] for first in range(0, len(items), _PAGE)]
+
+
+def _checked(threshold: float) -> float:
+    threshold = threshold or DEFAULT_THRESHOLD
+    if not 0 < threshold <= 1:
+        raise InvalidArgument(
+            "THRESHOLD_INVALID", f"threshold is {threshold}; a cosine in (0, 1] is taken", field="threshold"
+        )
+    return threshold

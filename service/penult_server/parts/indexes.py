@@ -13,9 +13,11 @@ from penult_server.core import index_dataset, index_jobs, near_duplicates, reemb
 from penult_server.core.add_items import AddItemsToIndex
 from penult_server.core.admission import Admission
 from penult_server.core.archive_index import ArchiveIndex
+from penult_server.core.dataset_features import DatasetFeatures
 from penult_server.core.dataset_ports import DatasetSnapshots, ImageChecker
 from penult_server.core.evaluate_index import EvaluateIndex
 from penult_server.core.extract import ExtractFeatures
+from penult_server.core.images import ImageLimits
 from penult_server.core.index_dataset import AddDataset
 from penult_server.core.index_jobs import OptimizeIndex
 from penult_server.core.job_ports import Stage
@@ -28,6 +30,7 @@ from penult_server.core.open_indexes import OpenIndexes
 from penult_server.core.reembed_index import ReembedIndex
 from penult_server.core.search_index import SearchIndex
 from penult_server.core.search_queries import Queries
+from penult_server.engine.analysis.picture import examine
 from penult_server.engine.indexes.engine import FaissEngine
 from penult_server.engine.machine import cores
 from penult_server.settings import Settings
@@ -70,8 +73,10 @@ def index_parts(
     database: Database,
     extract: ExtractFeatures,
     checker: ImageChecker,
+    limits: ImageLimits,
     jobs: ManageJobs,
     snapshots: DatasetSnapshots,
+    features: DatasetFeatures,
 ) -> IndexParts:
     """Everything about indexes, on the running event loop; `opened.start` finds those that there are."""
     on_disk = settings.data_dir / "index-vectors"
@@ -93,7 +98,7 @@ def index_parts(
         OptimizeIndex(opened, jobs),
         AddDataset(opened, add, snapshots, jobs),
         ReembedIndex(opened, manage, add, jobs),
-        FindNearDuplicates(opened, jobs),
+        FindNearDuplicates(opened, snapshots, features, lambda path: examine(path, limits).pixels, jobs),
     )
     archives = ZipArchives(database, items, images, settings.data_dir / "index-archives")
     service = IndexService(

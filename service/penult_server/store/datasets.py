@@ -124,6 +124,14 @@ class DatasetStore:
             dataset = dataset_rows.find(connection, name)
             return dataset.revision, example_rows.page(connection, dataset.id, wanted, after, limit)
 
+    def images(self, name: str, sha256s: Sequence[str]) -> Mapping[str, bytes]:
+        """See core.dataset_ports.DatasetStore."""
+        with self._files:  # so that none of them is removed before it is read
+            with self._database.read() as connection:
+                dataset = dataset_rows.find(connection, name)
+                found = example_rows.find(connection, dataset.id, sha256s)
+            return {sha256: self._blobs.read(sha256) for sha256 in sha256s if sha256 in found}
+
     def relabel(self, name: str, changes: Sequence[ExampleChange], request_id: str) -> ChangeSummary:
         """See core.dataset_ports.DatasetStore."""
         with self._database.write() as connection:

@@ -90,6 +90,14 @@ class DatasetService(dataset_pb2_grpc.DatasetServiceServicer):
             examples=map(example_to_wire, page.items), next_page_token=page.next_token
         )
 
+    async def GetExampleImages(
+        self, request: pb.GetExampleImagesRequest, context: Context
+    ) -> pb.GetExampleImagesResponse:
+        """Image files."""
+        found = await self._datasets.images(request.dataset, list(dict.fromkeys(request.sha256)))
+        images = [pb.ExampleImage(sha256=sha256, image=data) for sha256, data in found.items()]
+        return pb.GetExampleImagesResponse(images=images)
+
     async def RelabelExamples(
         self, request: pb.RelabelExamplesRequest, context: Context
     ) -> pb.RelabelExamplesResponse:

@@ -210,7 +210,13 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         self, request: pb.FindNearDuplicatesRequest, context: Context
     ) -> pb.FindNearDuplicatesResponse:
         """Starts the job."""
-        job = await self._jobs.near_duplicates.start(request.index, request.threshold, request.request_id)
+        find, rest = self._jobs.near_duplicates, (request.threshold, request.request_id)
+        if bool(request.index) == bool(request.dataset):
+            raise InvalidArgument("SUBJECT_INVALID", "give either an index or a dataset", field="index")
+        if request.dataset:
+            job = await find.start_dataset(request.dataset, request.backbone, *rest)
+        else:
+            job = await find.start(request.index, *rest)
         return pb.FindNearDuplicatesResponse(job=job_to_wire(job))
 
     async def SetIndexAlias(

@@ -28,6 +28,7 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
         "DeleteDataset": Scope.WRITE,
         "UploadExamples": Scope.WRITE,
         "ListExamples": Scope.READ,
+        "GetExampleImages": Scope.READ,
         "RelabelExamples": Scope.WRITE,
         "SplitDataset": Scope.WRITE,
         "DeleteExamples": Scope.WRITE,

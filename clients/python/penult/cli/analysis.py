@@ -1,13 +1,29 @@
-"""An analysis of a dataset in words."""
+"""What was found out about pictures, in words."""
 
 from __future__ import annotations
 
 import typer
 
 from penult.analysis_types import AnalyzedExample, DatasetAnalysis, DuplicateGroup
-from penult.cli.output import print_table
+from penult.cli.output import print_json, print_table
+from penult.index_types import NearDuplicates
 
 _SHOWN = 10
+
+
+def print_duplicates(found: NearDuplicates, as_json: bool) -> None:
+    """A line for each group: what kind, how many, and the ids."""
+    if as_json:
+        print_json(found)
+        return
+    same = "same pixels" if found.dataset else "same file"
+    for group in found.groups:
+        kind = same if group.exact else "alike"
+        typer.echo(f"{kind}\t{group.count}\t" + "\t".join(item.id for item in group.items))
+    typer.echo(
+        f"{found.group_count} groups in {found.item_count} pictures; {found.redundant_count} could go",
+        err=True,
+    )
 
 
 def print_analysis(found: DatasetAnalysis) -> None:

@@ -1,4 +1,4 @@
-"""`penult datasets`: create, list, get, analyze, add, split, export, delete."""
+"""`penult datasets`: create, list, get, analyze, duplicates, add, split, export, delete."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from penult._jobs import outcome
-from penult.cli.analysis import print_analysis
+from penult.cli.analysis import print_analysis, print_duplicates
 from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, UseTls, connect
 from penult.cli.groups import ListByDefault
 from penult.cli.live_jobs import follow
 from penult.cli.output import print_json, print_table
 from penult.dataset_types import Dataset, SplitCounts
 from penult.errors import SkippedImages
+from penult.pages.contact_sheet import write_dataset_duplicates
 from penult.sources import image_files
 
 Name = Annotated[str, typer.Argument(help="Name of the dataset.")]
@@ -61,6 +62,32 @@ def analyze(
         typer.echo(job.id)
     else:
         print_analysis(found)
+
+
+@datasets.command()
+def duplicates(
+    name: Name,
+    threshold: Annotated[float, typer.Option(help="Least cosine of near-duplicates.")] = 0.95,
+    backbone: Annotated[str | None, typer.Option(help="Whose features are compared.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the pictures.")] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the job and print what it found, else its id.")] = True,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """Group images that show the same, or nearly the same."""
+    with connect(target, api_key, ca, tls) as client:
+        job = client.datasets.near_duplicates(name, threshold, backbone=backbone)
+        if not wait:
+            print_json(job) if as_json else typer.echo(job.id)
+            return
+        groups = outcome(follow(job, quiet=as_json))
+        if html is not None:
+            write_dataset_duplicates(html, client.datasets, groups)
+            typer.echo(f"{html}: {len(groups.groups)} groups", err=True)
+    print_duplicates(groups, as_json)
 
 
 @datasets.command("list")

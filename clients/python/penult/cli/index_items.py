@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from penult._jobs import outcome
+from penult.cli.analysis import print_duplicates
 from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, UseTls, connect
 from penult.cli.indexes import Name, Wait, index
 from penult.cli.live_jobs import follow
@@ -133,13 +134,4 @@ def duplicates(
         if html is not None:
             write_duplicates(html, found, groups)
             typer.echo(f"{html}: {len(groups.groups)} groups", err=True)
-    if as_json:
-        print_json(groups)
-        return
-    for group in groups.groups:
-        kind = "same file" if group.exact else "alike"
-        typer.echo(f"{kind}\t{group.count}\t" + "\t".join(item.id for item in group.items))
-    typer.echo(
-        f"{groups.group_count} groups in {groups.item_count} items; {groups.redundant_count} could go",
-        err=True,
-    )
+    print_duplicates(groups, as_json)

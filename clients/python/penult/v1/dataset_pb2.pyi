@@ -295,6 +295,28 @@ class DeleteExamplesResponse(_message.Message):
     missing: int
     def __init__(self, deleted: _Optional[int] = ..., missing: _Optional[int] = ...) -> None: ...
 
+class GetExampleImagesRequest(_message.Message):
+    __slots__ = ("dataset", "sha256")
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    dataset: str
+    sha256: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, dataset: _Optional[str] = ..., sha256: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ExampleImage(_message.Message):
+    __slots__ = ("sha256", "image")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    image: bytes
+    def __init__(self, sha256: _Optional[str] = ..., image: _Optional[bytes] = ...) -> None: ...
+
+class GetExampleImagesResponse(_message.Message):
+    __slots__ = ("images",)
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    images: _containers.RepeatedCompositeFieldContainer[ExampleImage]
+    def __init__(self, images: _Optional[_Iterable[_Union[ExampleImage, _Mapping]]] = ...) -> None: ...
+
 class ExportManifestRequest(_message.Message):
     __slots__ = ("dataset", "filter")
     DATASET_FIELD_NUMBER: _ClassVar[int]

@@ -66,6 +66,11 @@ class DatasetServiceStub(object):
                 request_serializer=penult_dot_v1_dot_dataset__pb2.ListExamplesRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_dataset__pb2.ListExamplesResponse.FromString,
                 _registered_method=True)
+        self.GetExampleImages = channel.unary_unary(
+                '/penult.v1.DatasetService/GetExampleImages',
+                request_serializer=penult_dot_v1_dot_dataset__pb2.GetExampleImagesRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_dataset__pb2.GetExampleImagesResponse.FromString,
+                _registered_method=True)
         self.RelabelExamples = channel.unary_unary(
                 '/penult.v1.DatasetService/RelabelExamples',
                 request_serializer=penult_dot_v1_dot_dataset__pb2.RelabelExamplesRequest.SerializeToString,
@@ -139,6 +144,13 @@ class DatasetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetExampleImages(self, request, context):
+        """The image files of examples.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RelabelExamples(self, request, context):
         """Changes labels or splits of examples, all in one transaction.
         """
@@ -207,6 +219,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.ListExamples,
                     request_deserializer=penult_dot_v1_dot_dataset__pb2.ListExamplesRequest.FromString,
                     response_serializer=penult_dot_v1_dot_dataset__pb2.ListExamplesResponse.SerializeToString,
+            ),
+            'GetExampleImages': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExampleImages,
+                    request_deserializer=penult_dot_v1_dot_dataset__pb2.GetExampleImagesRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_dataset__pb2.GetExampleImagesResponse.SerializeToString,
             ),
             'RelabelExamples': grpc.unary_unary_rpc_method_handler(
                     servicer.RelabelExamples,
@@ -398,6 +415,33 @@ class DatasetService(object):
             '/penult.v1.DatasetService/ListExamples',
             penult_dot_v1_dot_dataset__pb2.ListExamplesRequest.SerializeToString,
             penult_dot_v1_dot_dataset__pb2.ListExamplesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExampleImages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.DatasetService/GetExampleImages',
+            penult_dot_v1_dot_dataset__pb2.GetExampleImagesRequest.SerializeToString,
+            penult_dot_v1_dot_dataset__pb2.GetExampleImagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

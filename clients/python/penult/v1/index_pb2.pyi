@@ -467,14 +467,18 @@ class ReembedIndexResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[_job_pb2.Job, _Mapping]] = ...) -> None: ...
 
 class FindNearDuplicatesRequest(_message.Message):
-    __slots__ = ("index", "threshold", "request_id")
+    __slots__ = ("index", "threshold", "request_id", "dataset", "backbone")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    BACKBONE_FIELD_NUMBER: _ClassVar[int]
     index: str
     threshold: float
     request_id: str
-    def __init__(self, index: _Optional[str] = ..., threshold: _Optional[float] = ..., request_id: _Optional[str] = ...) -> None: ...
+    dataset: str
+    backbone: str
+    def __init__(self, index: _Optional[str] = ..., threshold: _Optional[float] = ..., request_id: _Optional[str] = ..., dataset: _Optional[str] = ..., backbone: _Optional[str] = ...) -> None: ...
 
 class FindNearDuplicatesResponse(_message.Message):
     __slots__ = ("job",)

@@ -291,7 +291,8 @@ class IndexServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FindNearDuplicates(self, request, context):
-        """Starts a job that groups items which show the same. Its result is a NearDuplicates.
+        """Starts a job that groups items of an index, or images of a dataset as it is now, which show the same.
+        Its result is a NearDuplicates.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -186,7 +186,7 @@ class DuplicateItems(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[DuplicateItem, _Mapping]]] = ..., count: _Optional[int] = ..., exact: bool = ...) -> None: ...
 
 class NearDuplicates(_message.Message):
-    __slots__ = ("index", "sequence", "threshold", "item_count", "group_count", "redundant_count", "groups")
+    __slots__ = ("index", "sequence", "threshold", "item_count", "group_count", "redundant_count", "groups", "dataset")
     INDEX_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class NearDuplicates(_message.Message):
     GROUP_COUNT_FIELD_NUMBER: _ClassVar[int]
     REDUNDANT_COUNT_FIELD_NUMBER: _ClassVar[int]
     GROUPS_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
     index: str
     sequence: int
     threshold: float
@@ -201,4 +202,5 @@ class NearDuplicates(_message.Message):
     group_count: int
     redundant_count: int
     groups: _containers.RepeatedCompositeFieldContainer[DuplicateItems]
-    def __init__(self, index: _Optional[str] = ..., sequence: _Optional[int] = ..., threshold: _Optional[float] = ..., item_count: _Optional[int] = ..., group_count: _Optional[int] = ..., redundant_count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[DuplicateItems, _Mapping]]] = ...) -> None: ...
+    dataset: str
+    def __init__(self, index: _Optional[str] = ..., sequence: _Optional[int] = ..., threshold: _Optional[float] = ..., item_count: _Optional[int] = ..., group_count: _Optional[int] = ..., redundant_count: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[DuplicateItems, _Mapping]]] = ..., dataset: _Optional[str] = ...) -> None: ...

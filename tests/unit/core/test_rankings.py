@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from penult_server.engine.retrieval.evaluate import rank_quality
+from penult_server.core.rankings import rank_quality
 
 
 def test_a_worked_example() -> None:
