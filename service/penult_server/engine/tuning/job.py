@@ -52,7 +52,8 @@ def tune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     examined = examine_job(task, parameters, base)
     count, shared = len(examined.division.validation), task.directory / TRAINING
     prepare_run(fresh(examined), _with_probe(base, space), shared, shared, device, task)
-
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # for the trials
     plan = TuningPlan(space, given["trials"], given["seconds"], given["refine"], base.seed)
     way, rule = find_search(given["search"]), find_pruner(given["pruner"])
     options = checked(way.Options, given["search_options"], "search_options")
