@@ -165,7 +165,7 @@ async def _serve(
     describe = DescribeBackbones(catalog, pool, default_backbone=settings.default_backbone)
     importer = ImportBackbone(catalog, store, settings.max_checkpoint_mb << 20)
     blobs = Blobs(settings.data_dir / "blobs", spare_bytes=settings.min_free_disk_mb << 20)
-    datasets = DatasetStore(database, blobs)
+    datasets = DatasetStore(database, blobs, settings.quotas())
     checker = ImageChecker(limits, decoders)
     upload_inside = Admission(settings.max_upload_mb << 20, stream_share=1.0)
     upload = UploadExamples(
@@ -200,6 +200,7 @@ async def _serve(
         max_message_bytes=settings.max_message_mb << 20,
         limits=entrance.limits,
         stall_seconds=settings.stall_seconds,
+        keepalive_seconds=settings.keepalive_seconds,
         meter=meter,
         tracer=tracer,
     )
@@ -270,6 +271,7 @@ def _jobs(
         RegisteredKinds(KINDS),
         feed,
         max_queued=settings.max_queued_jobs,
+        max_queued_per_key=settings.max_queued_jobs_per_key,
         wake=runner.wake,
         stop=runner.stop,
     )

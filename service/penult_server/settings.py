@@ -16,6 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from penult_server.core.quotas import UNBOUNDED, Quotas
+
 
 class Settings(BaseSettings):
     """Precedence: flags, then `PENULT_*` environment variables, then the file, then the defaults."""
@@ -113,6 +115,9 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(
         120.0, gt=0, description="A client that leaves a response unread for this long is cut off."
     )
+    keepalive_seconds: float = Field(
+        30.0, ge=1, description="Silence after which a client has to show, in half of that, that it is there."
+    )
     max_image_mb: int = Field(32, ge=1, description="Largest encoded image in MiB.")
     max_image_megapixels: int = Field(64, ge=1, description="Most pixels of an image, in millions.")
     max_image_frames: int = Field(10_000, ge=1, description="Most frames of an animated image.")
@@ -138,6 +143,18 @@ class Settings(BaseSettings):
     max_dataset_mb: int = Field(
         1_000_000, ge=1, description="Most MiB of examples in one dataset; past it DATASET_QUOTA."
     )
+    max_datasets: int = Field(10_000, ge=1, description="Most datasets; past it TOO_MANY_DATASETS.")
+    max_indexes: int = Field(1000, ge=1, description="Most indexes; past it TOO_MANY_INDEXES.")
+    max_index_items: int = Field(
+        20_000_000, ge=1, description="Most items of one index; past it INDEX_QUOTA."
+    )
+    max_models: int = Field(10_000, ge=1, description="Most models; past it TOO_MANY_MODELS.")
+    max_stored_mb: int = Field(
+        0, ge=0, description="Most MiB of examples, items and models; past it STORAGE_QUOTA; 0: no bound."
+    )
+    max_stored_mb_per_key: int = Field(
+        0, ge=0, description="The same of what one API key has made; 0: no bound."
+    )
     min_free_disk_mb: int = Field(
         64, ge=1, description="MiB of the data directory's disk that uploads leave free; past it DISK_FULL."
     )
@@ -145,6 +162,7 @@ class Settings(BaseSettings):
         1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."
     )
     max_queued_jobs: int = Field(1000, ge=1, description="Most jobs that wait; past it TOO_MANY_JOBS.")
+    max_queued_jobs_per_key: int = Field(500, ge=1, description="Most jobs of one API key that wait.")
     keep_jobs: int = Field(1000, ge=0, description="Most ended jobs that are kept; the oldest go first.")
     keep_exports: int = Field(20, ge=1, description="Files of exported models that are kept, the latest.")
     keep_jobs_days: float = Field(30.0, gt=0, description="Days that an ended job is kept.")
@@ -197,6 +215,17 @@ class Settings(BaseSettings):
     def database(self) -> str | None:
         """The URL of the database as it is, with its password; None for the file in the data directory."""
         return None if self.database_url is None else self.database_url.get_secret_value()
+
+    def quotas(self) -> Quotas:
+        """How much may be kept."""
+        return Quotas(
+            datasets=self.max_datasets,
+            indexes=self.max_indexes,
+            index_items=self.max_index_items,
+            models=self.max_models,
+            bytes=self.max_stored_mb << 20 or UNBOUNDED,
+            bytes_per_key=self.max_stored_mb_per_key << 20 or UNBOUNDED,
+        )
 
     @classmethod
     def load(cls, arguments: list[str]) -> Settings:

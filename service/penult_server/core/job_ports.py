@@ -114,8 +114,8 @@ class JobStore(Protocol):
         """Jobs in this state, oldest first; all of them without a limit."""
         ...
 
-    def count(self, state: JobState) -> int:
-        """Number of jobs in this state."""
+    def count(self, state: JobState, owner: str | None = None) -> int:
+        """Number of jobs in this state, of one API key if it is given."""
         ...
 
     def events(self, job_id: str, after: int, limit: int) -> tuple[Job, list[JobEvent]]:

@@ -150,6 +150,7 @@ class Job:
         cancelling: somebody cancelled it, and its worker has not ended yet.
         losses: runs in a row that were lost with their worker before they saved anything.
         last_event: number of its latest event.
+        owner: id of the API key that started it; "" for none.
     """
 
     id: str
@@ -168,6 +169,7 @@ class Job:
     cancelling: bool = False
     losses: int = 0
     last_event: int = 0
+    owner: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

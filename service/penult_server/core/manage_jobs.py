@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import FailedPrecondition, ResourceExhausted
 from penult_server.core.job_feed import JobFeed
 from penult_server.core.job_ports import JobDirectories, JobFilter, JobKinds, JobStore
 from penult_server.core.jobs import Job, JobChange, JobEvent, JobSignal, JobState, StateChange, advance
 from penult_server.core.paging import Page, page_of, start_of_page
+from penult_server.core.quotas import UNBOUNDED
 
 _EVENTS_A_READ = 500
 _RETRY_SECONDS = 10.0
@@ -42,15 +44,20 @@ class ManageJobs:
         feed: JobFeed,
         *,
         max_queued: int,
+        max_queued_per_key: int = UNBOUNDED,
         wake: Callable[[], None],
         stop: Callable[[str], None],
     ) -> None:
-        """`max_queued`: most jobs that wait. `stop` ends the worker of a job that was cancelled."""
+        """`max_queued`: most jobs that wait, of all and of one API key.
+
+        `stop` ends the worker of a job that was cancelled.
+        """
         self._store = store
         self._directories = directories
         self._kinds = kinds
         self._feed = feed
         self._max_queued = max_queued
+        self._max_queued_per_key = max_queued_per_key
         self._wake = wake
         self._stop = stop
 
@@ -68,20 +75,19 @@ class ManageJobs:
     def _submit(self, new: NewJob) -> Job:
         if earlier := self._store.repeated(new.request_id, new.kind, new.subject):
             return earlier
+        owner = CALLER.get()
         waiting = self._store.count(JobState.QUEUED)
         if waiting >= self._max_queued:
-            raise ResourceExhausted(
-                "TOO_MANY_JOBS",
-                f"{waiting} jobs wait for a worker, which is the most that are taken",
-                retry_after=_RETRY_SECONDS,
-                hint="retry later, cancel some, or raise max_workers in the server's settings",
-            )
+            raise _too_many(f"{waiting} jobs wait for a worker, which is the most that are taken")
+        mine = self._store.count(JobState.QUEUED, owner) if owner else 0
+        if mine >= self._max_queued_per_key:
+            raise _too_many(f"{mine} jobs of this API key wait for a worker, the most that it may have")
         now = time.time()
         # Ids sort by the time of their making, so that the order of the queue needs nothing else.
         job_id = f"{int(now * 1000):011x}-{secrets.token_hex(3)}"
         job = Job(
             job_id, new.kind, new.subject, JobState.QUEUED, now, self._kinds.resumable(new.kind),
-            parameters=new.parameters,
+            parameters=new.parameters, owner=owner,
         )  # fmt: skip
         try:
             new.prepare(self._directories.create(job_id))
@@ -165,3 +171,12 @@ class ManageJobs:
         )
         self._feed.announce(job_id)
         return job
+
+
+def _too_many(what: str) -> ResourceExhausted:
+    return ResourceExhausted(
+        "TOO_MANY_JOBS",
+        what,
+        retry_after=_RETRY_SECONDS,
+        hint="retry later, cancel some, or raise max_workers in the server's settings",
+    )

@@ -19,6 +19,13 @@ class ModelStore(Protocol):
     the first answer again; "" stands for none. All writes raise ResourceExhausted on a full disk.
     """
 
+    def check_room(self, name: str) -> None:
+        """Before a job that is to publish there. Raises ResourceExhausted where a quota is used up.
+
+        `publish` looks at none: what was let in comes to its end.
+        """
+        ...
+
     def publish(self, name: str, job_id: str, make: Callable[[], NewVersion]) -> ModelVersion:
         """A new version, made by a job. `make` puts its artifact in place; the row follows at once.
 

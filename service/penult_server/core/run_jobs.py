@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import (
     FailedPrecondition,
     NotFound,
@@ -154,6 +155,7 @@ class JobRunner:
         """One run of a job, from its start to what comes of it."""
         try:
             job = await self._advance(job_id, JobSignal.START)
+            CALLER.set(job.owner)  # in this task alone
         except (NotFound, FailedPrecondition):  # cancelled or deleted at the last moment
             return None
         try:

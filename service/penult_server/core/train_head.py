@@ -91,6 +91,7 @@ class TrainHead:
         }
 
         def prepare(directory: Path) -> None:
+            self._models.check_room(wanted.name)
             self._snapshots.take(wanted.dataset, directory)
             trainable(read_examples(directory))
 

@@ -82,8 +82,8 @@ def index_parts(
     on_disk = settings.data_dir / "index-vectors"
     on_disk.mkdir(exist_ok=True)
     images = Blobs(settings.data_dir / "index-images", spare_bytes=settings.min_free_disk_mb << 20)
-    items = DatabaseItems(database, images)
-    indexes = DatabaseIndexes(database, items, images, settings.data_dir / "indexes")
+    items = DatabaseItems(database, images, settings.quotas())
+    indexes = DatabaseIndexes(database, items, images, settings.data_dir / "indexes", settings.quotas())
     opened = OpenIndexes(IndexStores(indexes, items, FaissEngine(threads=cores(), folder=on_disk)), _report)
     threads = concurrent.futures.ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
     queries = Admission(settings.max_queued_queries, unit="queries")

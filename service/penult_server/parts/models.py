@@ -60,7 +60,7 @@ class ModelStores:
     def __init__(self, settings: Settings, database: Database) -> None:
         """Opens them."""
         self.artifacts = ArtifactStore(settings.data_dir / "models")
-        self.models = DatabaseModels(database, self.artifacts)
+        self.models = DatabaseModels(database, self.artifacts, settings.quotas())
         self.backbones = StoredBackbones(self.models, self.artifacts)
 
 

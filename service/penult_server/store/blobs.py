@@ -55,6 +55,13 @@ class Blobs:
             )
         return data
 
+    def size(self, sha256: str) -> int:
+        """Bytes of the file with this content, 0 where there is none."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def put(self, images: Mapping[str, bytes]) -> None:
         """Makes files durable, those that are there already left alone.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import sqlalchemy as sa
 
+from penult_server.core.caller import CALLER
 from penult_server.core.datasets import ClassCount, Dataset, Split
 from penult_server.core.errors import NotFound
 from penult_server.store.dataset_tables import datasets, example_labels, examples
@@ -48,10 +50,39 @@ def check_alive(connection: sa.Connection, dataset: Dataset) -> None:
         raise _not_found(dataset.name)
 
 
-def touch(connection: sa.Connection, dataset_id: int) -> None:
-    """Says that the examples have changed."""
+def count(connection: sa.Connection) -> int:
+    """How many there are."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(datasets)).scalar_one())
+
+
+def insert(connection: sa.Connection, name: str, multi_label: bool) -> None:
+    """A new one, of whoever calls."""
+    now_ms = time.time_ns() // 1_000_000
+    connection.execute(
+        datasets.insert().values(
+            name=name,
+            multi_label=multi_label,
+            created_ms=now_ms,
+            revision=0,
+            owner=CALLER.get(),
+            size_bytes=0,
+        )
+    )
+
+
+def owner(connection: sa.Connection, dataset_id: int) -> str:
+    """Id of the API key that made it, "" for none."""
+    return str(
+        connection.execute(sa.select(datasets.c.owner).where(datasets.c.id == dataset_id)).scalar_one()
+    )
+
+
+def touch(connection: sa.Connection, dataset_id: int, more_bytes: int = 0) -> None:
+    """Says that the examples have changed, and by how many bytes of images."""
     statement = datasets.update().where(datasets.c.id == dataset_id)
-    connection.execute(statement.values(revision=datasets.c.revision + 1))
+    connection.execute(
+        statement.values(revision=datasets.c.revision + 1, size_bytes=datasets.c.size_bytes + more_bytes)
+    )
 
 
 def _all(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Dataset]:

@@ -14,6 +14,8 @@ datasets = sa.Table(
     sa.Column("multi_label", sa.Boolean, nullable=False),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 """A name that is used again gets a new id: work on the old dataset never sees the new one."""

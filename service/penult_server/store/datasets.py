@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
@@ -30,20 +29,25 @@ from penult_server.core.datasets import (
 )
 from penult_server.core.errors import AlreadyExists
 from penult_server.core.images import ItemError
+from penult_server.core.quotas import Quotas
 from penult_server.core.splits import SplitPlan, assign
 from penult_server.store import acknowledged, dataset_rows, example_rows
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
 from penult_server.store.dataset_tables import datasets
+from penult_server.store.stored_bytes import check_stored
+
+_NO_QUOTAS = Quotas()
 
 
 class DatasetStore:
     """Implements core.dataset_ports.DatasetStore, which says what the methods do."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
+    def __init__(self, database: Database, blobs: Blobs, quotas: Quotas = _NO_QUOTAS) -> None:
         """Clears away images and answers that nobody needs any more."""
         self._database = database
         self._blobs = blobs
+        self._quotas = quotas
         self._files = threading.Lock()
         with database.write() as connection:
             acknowledged.forget_old(connection)
@@ -58,11 +62,8 @@ class DatasetStore:
                     raise AlreadyExists(
                         "DATASET_EXISTS", f"there is a dataset {name!r}", hint="choose another name"
                     )
-                connection.execute(
-                    datasets.insert().values(
-                        name=name, multi_label=multi_label, created_ms=time.time_ns() // 1_000_000, revision=0
-                    )
-                )
+                self._quotas.one_more("datasets", dataset_rows.count(connection))
+                dataset_rows.insert(connection, name, multi_label)
                 acknowledged.remember(connection, request_id, write, True)
             return dataset_rows.get(connection, name, classes=True)
 
@@ -184,7 +185,8 @@ class DatasetStore:
                 found = example_rows.find(connection, dataset.id, sha256s)
                 orphans = example_rows.delete(connection, found.values())
                 if found:
-                    dataset_rows.touch(connection, dataset.id)
+                    size = sum(example.size_bytes for _, example in found.values())
+                    dataset_rows.touch(connection, dataset.id, -size)
                 acknowledged.remember(connection, request_id, write, len(found))
             self._blobs.discard(orphans)
         return len(found)
@@ -198,8 +200,10 @@ class DatasetStore:
         new: list[Candidate] = []
         receipts = [_take(message, there, new) for message in messages]
         if new:
+            size = sum(len(candidate.image.data) for candidate in new)
+            check_stored(connection, self._quotas, dataset_rows.owner(connection, dataset.id), size)
             example_rows.insert(connection, dataset.id, new)
-            dataset_rows.touch(connection, dataset.id)
+            dataset_rows.touch(connection, dataset.id, size)
         return receipts
 
     def _discard_unused(self, sha256s: Iterable[str]) -> None:

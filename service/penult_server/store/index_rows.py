@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import AlreadyExists, NotFound
 from penult_server.core.features import FeatureOptions
 from penult_server.core.index_kinds import IndexSpec, StepSpec
@@ -63,10 +64,18 @@ def insert(connection: sa.Connection, name: str | None, maker: IndexMaker) -> in
         item_count=0,
         snapshot_sequence=0,
         snapshot_bytes=0,
+        owner=CALLER.get(),
+        size_bytes=0,
     )
     key = connection.execute(statement).inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def count(connection: sa.Connection) -> int:
+    """How many there are, those that are being made among them."""
+    query = sa.select(sa.func.count()).select_from(indexes).where(~indexes.c.removed)
+    return int(connection.execute(query).scalar_one())
 
 
 def check_free(connection: sa.Connection, name: str) -> None:

@@ -22,6 +22,8 @@ indexes = sa.Table(
     sa.Column("item_count", sa.BigInteger, nullable=False),
     sa.Column("snapshot_sequence", sa.BigInteger, nullable=False),
     sa.Column("snapshot_bytes", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sqlite_autoincrement=True,
 )
 """No name: not complete yet, or removed and its items on their way out. Ids are never used again."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound
 from penult_server.core.index_kinds import SnapshotFacts
 from penult_server.core.indexes import Index, IndexMaker
+from penult_server.core.quotas import Quotas
 from penult_server.store import acknowledged, index_rows, item_rows
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
@@ -27,15 +28,26 @@ _SWEPT = 2000
 """Items that one step of `sweep` removes: other writes wait for a step, not for a whole index."""
 
 
+_NO_QUOTAS = Quotas()
+
+
 class DatabaseIndexes:
     """Implements core.index_store_ports.IndexStore, which says what the methods do."""
 
-    def __init__(self, database: Database, items: DatabaseItems, images: Blobs, directory: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        items: DatabaseItems,
+        images: Blobs,
+        directory: Path,
+        quotas: Quotas = _NO_QUOTAS,
+    ) -> None:
         """`directory` is for the snapshot files. What was begun and never published is marked as removed."""
         self._database = database
         self._items = items
         self._images = images
         self._directory = directory
+        self._quotas = quotas
         directory.mkdir(parents=True, exist_ok=True)
         with database.write() as connection:
             connection.execute(indexes.update().where(indexes.c.name.is_(None)).values(removed=True))
@@ -51,7 +63,7 @@ class DatabaseIndexes:
         with self._database.write() as connection:
             before = acknowledged.recall(connection, request_id, write)
             if before is None:
-                before = index_rows.insert(connection, name, maker)
+                before = self._insert(connection, name, maker)
                 acknowledged.remember(connection, request_id, write, before)
             return index_rows.get(connection, before)
 
@@ -63,7 +75,7 @@ class DatabaseIndexes:
     def begin(self, maker: IndexMaker) -> Index:
         """See core.index_store_ports.IndexStore."""
         with self._database.write() as connection:
-            return index_rows.get(connection, index_rows.insert(connection, None, maker))
+            return index_rows.get(connection, self._insert(connection, None, maker))
 
     def publish(self, index_id: int, name: str, alias: str, request_id: str) -> Index:
         """See core.index_store_ports.IndexStore."""
@@ -199,3 +211,9 @@ class DatabaseIndexes:
             connection.execute(index_tombstones.delete().where(older))
         if index.snapshot_sequence not in (0, facts.sequence):
             self.snapshot_path(index_id, index.snapshot_sequence).unlink(missing_ok=True)
+
+    def _insert(self, connection: sa.Connection, name: str | None, maker: IndexMaker) -> int:
+        if name is not None:
+            index_rows.check_free(connection, name)
+        self._quotas.one_more("indexes", index_rows.count(connection))
+        return index_rows.insert(connection, name, maker)

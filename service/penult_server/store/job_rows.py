@@ -21,7 +21,7 @@ from penult_server.core.jobs import (
     StateChange,
 )
 
-_COLUMNS = ("id", "kind", "subject", "state", "ended")
+_COLUMNS = ("id", "kind", "subject", "state", "ended", "owner")
 _TYPES: Mapping[str, type[EventBody]] = {
     "state": StateChange,
     "progress": Progress,
@@ -44,7 +44,13 @@ def job_from_row(row: sa.Row[Any]) -> Job:
     facts["progress"] = _maybe(Progress, facts["progress"])
     facts["error"] = _maybe(JobError, facts["error"])
     return Job(
-        id=row.id, kind=row.kind, subject=row.subject, state=JobState(row.state), ended=row.ended, **facts
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        state=JobState(row.state),
+        ended=row.ended,
+        owner=row.owner,
+        **facts,
     )
 
 

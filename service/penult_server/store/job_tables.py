@@ -15,8 +15,10 @@ jobs = sa.Table(
     sa.Column("state", sa.String, nullable=False),
     sa.Column("ended", sa.Float),
     sa.Column("facts_json", sa.String, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
     sa.Index("jobs_by_state", "state", "id"),
     sa.Index("jobs_by_end", "ended"),
+    sa.Index("jobs_by_owner", "owner", "state"),
     sqlite_with_rowid=False,
 )
 """Ids sort by the time of making. `facts_json` holds what no query asks for."""

@@ -81,9 +81,11 @@ class DatabaseJobs:
         """See core.job_ports.JobStore."""
         return self._jobs(sa.select(jobs).where(jobs.c.state == state.value).order_by(jobs.c.id).limit(limit))
 
-    def count(self, state: JobState) -> int:
+    def count(self, state: JobState, owner: str | None = None) -> int:
         """See core.job_ports.JobStore."""
         query = sa.select(sa.func.count()).select_from(jobs).where(jobs.c.state == state.value)
+        if owner is not None:
+            query = query.where(jobs.c.owner == owner)
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 

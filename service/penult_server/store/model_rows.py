@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import NotFound
 from penult_server.core.evidence import Evidence, from_json
 from penult_server.core.models import (
@@ -98,7 +99,7 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
     row = connection.execute(query).first()
     if row is None:
         made = connection.execute(
-            models.insert().values(name=name, created_ms=now_ms, last_version=1)
+            models.insert().values(name=name, created_ms=now_ms, last_version=1, owner=CALLER.get())
         ).inserted_primary_key
         assert made is not None
         model_id, version = made[0], 1
@@ -116,6 +117,7 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
             job_id=job_id,
             artifact=new.artifact,
             facts_json=json.dumps(_facts(new)),
+            size_bytes=new.size_bytes,
             evidence_json="" if new.evidence is None else json.dumps(dataclasses.asdict(new.evidence)),
         )
     ).inserted_primary_key
@@ -138,6 +140,16 @@ def fine_tuned(connection: sa.Connection) -> list[ModelVersion]:
     query = query.where(model_versions.c.facts_json.startswith(kind, autoescape=True))
     rows: Sequence[Any] = connection.execute(query.order_by(models.c.name, model_versions.c.version)).all()
     return [_version(row.name, row, ()) for row in rows]
+
+
+def is_new(connection: sa.Connection, name: str) -> bool:
+    """Whether no model has this name."""
+    return connection.execute(sa.select(models.c.id).where(models.c.name == name)).first() is None
+
+
+def count(connection: sa.Connection) -> int:
+    """How many models there are."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(models)).scalar_one())
 
 
 def artifacts(connection: sa.Connection) -> set[str]:

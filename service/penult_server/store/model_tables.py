@@ -13,6 +13,7 @@ models = sa.Table(
     sa.Column("name", sa.String, nullable=False, unique=True),
     sa.Column("created_ms", sa.BigInteger, nullable=False),
     sa.Column("last_version", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
 """`last_version` is the number that was given last; a version that was removed leaves its own unused."""
@@ -28,6 +29,7 @@ model_versions = sa.Table(
     sa.Column("artifact", sa.String, nullable=False),
     sa.Column("facts_json", sa.String, nullable=False),
     sa.Column("evidence_json", sa.String, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.UniqueConstraint("model_id", "version"),
     sqlite_autoincrement=True,
 )

@@ -10,26 +10,38 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import FailedPrecondition, NotFound
 from penult_server.core.models import Model, ModelReference, ModelVersion, NewVersion
 from penult_server.core.own_backbones import own_backbone
+from penult_server.core.quotas import Quotas
 from penult_server.store import index_rows, model_rows
 from penult_server.store.acknowledged import recall, remember
 from penult_server.store.artifacts import ArtifactStore
 from penult_server.store.database import Database
 from penult_server.store.model_tables import model_aliases, model_members, model_versions, models
+from penult_server.store.stored_bytes import check_stored
+
+_NO_QUOTAS = Quotas()
 
 
 class DatabaseModels:
     """Implements core.model_ports.ModelStore, which says what the methods do."""
 
-    def __init__(self, database: Database, artifacts: ArtifactStore) -> None:
+    def __init__(self, database: Database, artifacts: ArtifactStore, quotas: Quotas = _NO_QUOTAS) -> None:
         """Clears away files that no version needs."""
         self._database = database
         self._artifacts = artifacts
+        self._quotas = quotas
         self._files = threading.Lock()
         with database.read() as connection:
             artifacts.sweep(model_rows.artifacts(connection))
+
+    def check_room(self, name: str) -> None:
+        """See core.model_ports.ModelStore."""
+        with self._database.read() as connection:
+            self._check_room(connection, name)
+            check_stored(connection, self._quotas, CALLER.get(), 1)
 
     def publish(self, name: str, job_id: str, make: Callable[[], NewVersion]) -> ModelVersion:
         """See core.model_ports.ModelStore."""
@@ -59,6 +71,7 @@ class DatabaseModels:
                 query = sa.select(sa.func.count()).where(model_versions.c.id.in_(list(member_ids)))
                 if connection.execute(query).scalar() != len(set(member_ids)):
                     raise NotFound("MODEL_VERSION_NOT_FOUND", "one of the members was deleted meanwhile")
+                self._check_room(connection, name)
                 key, version = model_rows.insert(connection, name, new, None)
                 connection.execute(
                     model_members.insert(),
@@ -158,6 +171,10 @@ class DatabaseModels:
                     connection.execute(models.delete().where(models.c.id == model_id))
                 remember(connection, request_id, write, True)
             self._artifacts.remove(found.artifact)
+
+    def _check_room(self, connection: sa.Connection, name: str) -> None:
+        if model_rows.is_new(connection, name):
+            self._quotas.one_more("models", model_rows.count(connection))
 
 
 def _remove(connection: sa.Connection, what: str, versions: Mapping[int, str]) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from penult_server.core.access import AccessControl
 from penult_server.core.call_limits import CallLimits, CallRoom
+from penult_server.core.caller import CALLER
 from penult_server.core.errors import Unavailable
 from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.tracing import Tracer
@@ -63,6 +64,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         call = Call(details, self._watch)
         try:
             call.key = await self._access.authorize(call.api_key, scope_of(details.method))
+            CALLER.set(call.key.id if call.key else "")
             if self.draining:
                 raise Unavailable("DRAINING", "the server is shutting down", hint="retry on another server")
             room = self._limits.enter(call.key.id if call.key else "")

@@ -43,7 +43,6 @@ _SERVICES = (
 )
 
 _LOOKAHEAD_BYTES = 512 << 10
-_KEEPALIVE_MS, _KEEPALIVE_ANSWER_MS = 30_000, 15_000
 
 
 class Server:
@@ -62,10 +61,15 @@ class Server:
         max_message_bytes: int,
         limits: CallLimits,
         stall_seconds: float,
+        keepalive_seconds: float,
         meter: Meter = NO_METER,
         tracer: Tracer | None = None,
     ) -> None:
-        """Binds nothing yet. Must be made on the running event loop."""
+        """Binds nothing yet. Must be made on the running event loop.
+
+        A client that is silent for `keepalive_seconds` is asked whether it is there, and given half of that
+        to answer.
+        """
         self._interceptor = CallInterceptor(access, limits, stall_seconds, meter, tracer)
         self._server = grpc.aio.server(
             interceptors=[self._interceptor],
@@ -79,8 +83,8 @@ class Server:
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.http2.lookahead_bytes", _LOOKAHEAD_BYTES),
                 # A client that has vanished without a word is noticed, and frees what it held.
-                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-                ("grpc.keepalive_timeout_ms", _KEEPALIVE_ANSWER_MS),
+                ("grpc.keepalive_time_ms", int(1000 * keepalive_seconds)),
+                ("grpc.keepalive_timeout_ms", int(500 * keepalive_seconds)),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
