@@ -3,51 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Protocol
 
-from penult_server.core.errors import DataLoss, InvalidArgument
+from penult_server.core.archives import FileFacts, PackedFile, ReceivedFile, receive, sent
+from penult_server.core.errors import InvalidArgument
 from penult_server.core.indexes import AddItems, AddMode, AddReceipt, Candidate, IndexMaker
 from penult_server.core.manage_indexes import IndexDescription, ManageIndexes
 from penult_server.core.names import check_name
 from penult_server.core.open_indexes import OpenIndexes
 
-CHUNK_BYTES = 1 << 20
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FileFacts:
-    """A file on its way: its size, and the sha256 of its bytes in lower-case hex."""
-
-    size_bytes: int
-    sha256: str
-
-
-class PackedIndex(Protocol):
-    """An archive that was written for one reader."""
-
-    facts: FileFacts
-
-    def chunks(self) -> Iterator[bytes]:
-        """Its bytes in pieces. Blocking."""
-        ...
-
-    def discard(self) -> None:
-        """Removes it."""
-        ...
-
-
-class ReceivedIndex(Protocol):
+class ReceivedIndex(ReceivedFile, Protocol):
     """An archive that is being received. Blocking."""
-
-    def write(self, chunk: bytes) -> None:
-        """Appends bytes. Raises ResourceExhausted where the disk is full."""
-        ...
-
-    def facts(self) -> FileFacts:
-        """What was written."""
-        ...
 
     def maker(self) -> IndexMaker:
         """What index it holds. Raises InvalidArgument ARCHIVE_INVALID for what is no whole archive."""
@@ -57,15 +25,11 @@ class ReceivedIndex(Protocol):
         """Its items, some at a time, checked. Raises as `maker` does."""
         ...
 
-    def discard(self) -> None:
-        """Removes it."""
-        ...
-
 
 class IndexArchives(Protocol):
     """Indexes as files. Blocking."""
 
-    def pack(self, index_id: int, *, with_images: bool) -> PackedIndex:
+    def pack(self, index_id: int, *, with_images: bool) -> PackedFile:
         """All of one moment. Raises NotFound, ResourceExhausted where the disk is full."""
         ...
 
@@ -86,14 +50,8 @@ class ArchiveIndex:
     async def snapshot(self, name: str, *, with_images: bool) -> AsyncGenerator[FileFacts | bytes, None]:
         """The facts of the file, then its bytes. Raises NotFound, ResourceExhausted."""
         index = self._indexes.find(name)
-        packed = await asyncio.to_thread(self._archives.pack, index.id, with_images=with_images)
-        try:
-            yield packed.facts
-            chunks = packed.chunks()
-            while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-                yield chunk
-        finally:
-            await asyncio.to_thread(packed.discard)
+        async for part in sent(lambda: self._archives.pack(index.id, with_images=with_images)):
+            yield part
 
     async def restore(
         self, name: str, facts: FileFacts, request_id: str, chunks: AsyncIterator[bytes]
@@ -114,7 +72,7 @@ class ArchiveIndex:
         await asyncio.to_thread(indexes.check_free, name)  # before the bytes are sent
         received = await asyncio.to_thread(self._archives.begin, facts.size_bytes)
         try:
-            await _receive(received, facts, chunks)
+            await receive(received, facts, chunks)
             maker = await asyncio.to_thread(received.maker)
             await asyncio.to_thread(self._indexes.stores.engine.validate, maker.spec)
             async with self._indexes.building(maker) as opened:
@@ -127,21 +85,6 @@ class ArchiveIndex:
         finally:
             await asyncio.to_thread(received.discard)
         return await self._manage.get(name)
-
-
-async def _receive(received: ReceivedIndex, facts: FileFacts, chunks: AsyncIterator[bytes]) -> None:
-    size = 0
-    async for chunk in chunks:
-        size += len(chunk)
-        if size > facts.size_bytes:
-            break
-        await asyncio.to_thread(received.write, chunk)
-    if size != facts.size_bytes or await asyncio.to_thread(received.facts) != facts:
-        raise DataLoss(
-            "UPLOAD_DAMAGED",
-            f"received {size} bytes that are not the {facts.size_bytes} bytes announced",
-            hint="send the file again",
-        )
 
 
 def archive_invalid(why: str) -> InvalidArgument:

@@ -12,6 +12,15 @@ import numpy as np
 from penult_server.core.models import Model, ModelReference, ModelVersion, NewVersion
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TakenVersion:
+    """A version out of an archive; `members` are those that it is made of, by their places before it."""
+
+    name: str
+    version: NewVersion
+    members: Sequence[int]
+
+
 class ModelStore(Protocol):
     """Keeps models. Blocking; called off the event loop. What returns is durable.
 
@@ -38,6 +47,20 @@ class ModelStore(Protocol):
         self, name: str, new: NewVersion, member_ids: Sequence[int], request_id: str
     ) -> ModelVersion:
         """A new version made of others. Raises NotFound where one of them is gone."""
+        ...
+
+    def take_in(
+        self, name: str, make: Callable[[str], Sequence[TakenVersion]], request_id: str
+    ) -> ModelVersion:
+        """New versions out of an archive, all or none; the last of them, which is of the model `name`.
+
+        `make` puts their artifacts in place, with names that begin with what it is given; the rows follow at
+        once. Raises ResourceExhausted where a quota is used up.
+        """
+        ...
+
+    def taken_in(self, name: str, request_id: str) -> ModelVersion | None:
+        """What `take_in` has answered to this request_id before, if it has."""
         ...
 
     def resolve(self, reference: ModelReference, *, evidence: bool = False) -> ModelVersion:

@@ -92,6 +92,12 @@ class ArtifactStore:
         if name:
             shutil.rmtree(self._directory / name, ignore_errors=True)
 
+    def remove_all(self, start: str) -> None:
+        """Removes all whose name starts so."""
+        for entry in os.listdir(self._directory):
+            if entry.startswith(start):
+                self.remove(entry)
+
     def sweep(self, wanted: set[str]) -> None:
         """Removes all but those named."""
         for entry in os.listdir(self._directory):

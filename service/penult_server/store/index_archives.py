@@ -8,7 +8,6 @@ written to disk before it is sent, so that a slow reader holds back nothing.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -16,18 +15,18 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from penult_server.core.archive_index import CHUNK_BYTES, FileFacts
 from penult_server.core.indexes import Index
 from penult_server.store import index_rows, item_rows
 from penult_server.store.blobs import SPARE_BYTES, Blobs
 from penult_server.store.database import Database, disk_full
 from penult_server.store.index_items import DatabaseItems
 from penult_server.store.received_index import ReceivedArchive
+from penult_server.store.zip_files import PackedZip, ZipMembers
 
 FORMAT = 1
 _ROWS = 2000
@@ -45,7 +44,7 @@ class ZipArchives:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
 
-    def pack(self, index_id: int, *, with_images: bool) -> PackedArchive:
+    def pack(self, index_id: int, *, with_images: bool) -> PackedZip:
         """See core.archive_index.IndexArchives."""
         workspace = Path(tempfile.mkdtemp(dir=self._directory))
         try:
@@ -58,7 +57,7 @@ class ZipArchives:
                     _Packing(archive, connection, index, kept=with_images).run()
                     for sha256 in pictures:
                         archive.write(workspace / sha256, f"images/{sha256[:2]}/{sha256[2:]}")
-            return PackedArchive(workspace, path)
+            return PackedZip(path)
         except OSError as error:
             shutil.rmtree(workspace, ignore_errors=True)
             raise disk_full() from error
@@ -89,39 +88,16 @@ class ZipArchives:
         return [sha256 for sha256 in pictures if (workspace / sha256).exists()]
 
 
-class PackedArchive:
-    """Implements core.archive_index.PackedIndex."""
-
-    def __init__(self, workspace: Path, path: Path) -> None:
-        self._workspace = workspace
-        self._path = path
-        digest = hashlib.sha256()
-        for chunk in self.chunks():
-            digest.update(chunk)
-        self.facts = FileFacts(path.stat().st_size, digest.hexdigest())
-
-    def chunks(self) -> Iterator[bytes]:
-        """See core.archive_index.PackedIndex."""
-        with open(self._path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-
-    def discard(self) -> None:
-        """See core.archive_index.PackedIndex."""
-        shutil.rmtree(self._workspace, ignore_errors=True)
-
-
 class _Packing:
     """The members that are made of rows."""
 
     def __init__(
         self, archive: zipfile.ZipFile, connection: sa.Connection, index: Index, *, kept: bool
     ) -> None:
-        self._archive = archive
+        self._members = ZipMembers(archive)
         self._connection = connection
         self._index = index
         self._kept = kept
-        self._sums: list[str] = []
 
     def run(self) -> None:
         maker = self._index.maker
@@ -132,16 +108,16 @@ class _Packing:
                 dataclasses.replace(maker, keeps_images=maker.keeps_images and self._kept)
             ),
         }
-        with self._member("index.json") as write:
+        with self._members.member("index.json") as write:
             write(json.dumps(facts, indent=1).encode())
-        with self._member("items.jsonl") as write:
+        with self._members.member("items.jsonl") as write:
             for items in self._pages():
                 lines = [
                     json.dumps([item.id, item.metadata_json, item.image_sha256], ensure_ascii=False) + "\n"
                     for item in items
                 ]
                 write("".join(lines).encode())
-        with self._member("vectors.npy") as write:
+        with self._members.member("vectors.npy") as write:
             header = {
                 "descr": "<f4",
                 "fortran_order": False,
@@ -151,37 +127,13 @@ class _Packing:
             for items in self._pages():
                 rows = item_rows.vectors(self._connection, [item.key for item in items])
                 write(b"".join(rows[item.key].tobytes() for item in items))
-        self._archive.writestr("SHA256SUMS", "".join(self._sums))
+        self._members.finish()
 
     def _pages(self) -> Iterator[list[Any]]:
         after = 0
         while items := item_rows.page(self._connection, self._index.id, None, after, _ROWS):
             yield items
             after = items[-1].key
-
-    def _member(self, name: str) -> _Member:
-        return _Member(self._archive.open(name, "w", force_zip64=True), name, self._sums)
-
-
-class _Member:
-    """A file in the archive that adds its checksum to a list at the end."""
-
-    def __init__(self, file: IO[bytes], name: str, sums: list[str]) -> None:
-        self._file = file
-        self._name = name
-        self._sums = sums
-        self._digest = hashlib.sha256()
-
-    def __enter__(self) -> _Member:
-        return self
-
-    def __call__(self, data: bytes) -> int:
-        self._digest.update(data)
-        return self._file.write(data)
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        self._file.close()
-        self._sums.append(f"{self._digest.hexdigest()}  {self._name}\n")
 
 
 @dataclasses.dataclass

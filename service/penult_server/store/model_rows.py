@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from penult_server.core.caller import CALLER
 from penult_server.core.errors import NotFound
 from penult_server.core.evidence import Evidence, from_json
+from penult_server.core.model_ports import TakenVersion
 from penult_server.core.models import (
     Lineage,
     Model,
@@ -140,6 +141,20 @@ def fine_tuned(connection: sa.Connection) -> list[ModelVersion]:
     query = query.where(model_versions.c.facts_json.startswith(kind, autoescape=True))
     rows: Sequence[Any] = connection.execute(query.order_by(models.c.name, model_versions.c.version)).all()
     return [_version(row.name, row, ()) for row in rows]
+
+
+def insert_all(connection: sa.Connection, versions: Sequence[TakenVersion]) -> ModelReference:
+    """New versions, each after those that it is made of; how the last one is called."""
+    made: list[tuple[int, ModelReference]] = []
+    for each in versions:
+        members = [made[place] for place in each.members]
+        new = dataclasses.replace(each.version, members=tuple(str(reference) for _, reference in members))
+        key, version = insert(connection, each.name, new, None)
+        if members:
+            rows = [{"version_id": key, "member_id": member} for member, _ in members]
+            connection.execute(model_members.insert(), rows)
+        made.append((key, ModelReference(each.name, version=version)))
+    return made[-1][1]
 
 
 def is_new(connection: sa.Connection, name: str) -> bool:

@@ -6,12 +6,14 @@ Files are durable before the row that names them, and outlive it: what is served
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
 from penult_server.core.caller import CALLER
 from penult_server.core.errors import FailedPrecondition, NotFound
+from penult_server.core.model_ports import TakenVersion
 from penult_server.core.models import Model, ModelReference, ModelVersion, NewVersion
 from penult_server.core.own_backbones import own_backbone
 from penult_server.core.quotas import Quotas
@@ -79,6 +81,36 @@ class DatabaseModels:
                 )
                 remember(connection, request_id, write, version)
             return model_rows.resolve(connection, ModelReference(name, version=version))
+
+    def take_in(
+        self, name: str, make: Callable[[str], Sequence[TakenVersion]], request_id: str
+    ) -> ModelVersion:
+        """See core.model_ports.ModelStore."""
+        with self._files:
+            if (earlier := self.taken_in(name, request_id)) is not None:
+                return earlier
+            artifact = f"import-{uuid.uuid4().hex}"
+            try:
+                versions = make(artifact)
+                with self._database.write() as connection:
+                    size = sum(each.version.size_bytes for each in versions)
+                    check_stored(connection, self._quotas, CALLER.get(), size)
+                    for each in versions:
+                        self._check_room(connection, each.name)
+                    reference = model_rows.insert_all(connection, versions)
+                    remember(connection, request_id, f"ImportModel {name}", reference.version)
+                    return model_rows.resolve(connection, reference, evidence=True)
+            except BaseException:
+                self._artifacts.remove_all(artifact)
+                raise
+
+    def taken_in(self, name: str, request_id: str) -> ModelVersion | None:
+        """See core.model_ports.ModelStore."""
+        with self._database.read() as connection:
+            version = recall(connection, request_id, f"ImportModel {name}")
+            if version is None:
+                return None
+            return model_rows.resolve(connection, ModelReference(name, version=version), evidence=True)
 
     def resolve(self, reference: ModelReference, *, evidence: bool = False) -> ModelVersion:
         """See core.model_ports.ModelStore."""

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from penult_server.core.archive_index import FileFacts, archive_invalid
+from penult_server.core.archive_index import archive_invalid
 from penult_server.core.errors import PenultError
 from penult_server.core.index_kinds import faults
 from penult_server.core.indexes import (
@@ -26,51 +25,31 @@ from penult_server.core.indexes import (
     check_metadata,
 )
 from penult_server.store import index_rows
-from penult_server.store.database import disk_full
+from penult_server.store.zip_files import ReceivedZip
 
 _ROWS = 1000
 _MAX_INDEX_JSON = 1 << 20
 _MAX_LINE = 1 << 16
-_BLOCK = 1 << 20
 
 
-class ReceivedArchive:
+class ReceivedArchive(ReceivedZip):
     """Implements core.archive_index.ReceivedIndex."""
 
     def __init__(self, workspace: Path) -> None:
         """`workspace` is a directory of its own."""
-        self._workspace = workspace
-        self._path = workspace / "archive"
-        self._digest = hashlib.sha256()
-        self._size = 0
-        self._file: IO[bytes] | None = open(self._path, "wb")  # noqa: SIM115 - closed by facts or discard
-        self._archive: zipfile.ZipFile | None = None
+        super().__init__(workspace, archive_invalid)
+        self._contents: zipfile.ZipFile | None = None
         self._maker: IndexMaker | None = None
         self._count = 0
-
-    def write(self, chunk: bytes) -> None:
-        """See core.archive_index.ReceivedIndex."""
-        assert self._file is not None
-        self._digest.update(chunk)
-        self._size += len(chunk)
-        try:
-            self._file.write(chunk)
-        except OSError as error:
-            raise disk_full() from error
-
-    def facts(self) -> FileFacts:
-        """See core.archive_index.ReceivedIndex."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        return FileFacts(self._size, self._digest.hexdigest())
 
     def maker(self) -> IndexMaker:
         """See core.archive_index.ReceivedIndex."""
         try:
-            self._archive = zipfile.ZipFile(self._path)
-            self._check_sums(self._archive)
-            facts = json.loads(self._archive.read("index.json"))
+            archive = self._contents = self.opened()
+            if archive.getinfo("index.json").file_size > _MAX_INDEX_JSON:
+                raise archive_invalid("its index.json is too long")
+            self.check_sums(archive, ("index.json", "items.jsonl", "vectors.npy"))
+            facts = json.loads(archive.read("index.json"))
             if facts["format"] != 1:
                 raise archive_invalid(f"it has format {facts['format']!r}, and this server knows 1")
             self._maker = index_rows.maker_of(facts["maker"])
@@ -84,40 +63,16 @@ class ReceivedArchive:
 
     def batches(self) -> Iterator[Sequence[Candidate]]:
         """See core.archive_index.ReceivedIndex."""
-        assert self._archive is not None
+        assert self._contents is not None
         assert self._maker is not None
         try:
-            yield from self._read(self._archive, self._maker)
+            yield from self._read(self._contents, self._maker)
         except PenultError:
             raise
         except ItemFaultError as error:
             raise archive_invalid(error.message) from error
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError, EOFError) as error:
             raise archive_invalid(f"it cannot be read ({type(error).__name__})") from error
-
-    def discard(self) -> None:
-        """See core.archive_index.ReceivedIndex."""
-        self.facts()
-        if self._archive is not None:
-            self._archive.close()
-        shutil.rmtree(self._workspace, ignore_errors=True)
-
-    def _check_sums(self, archive: zipfile.ZipFile) -> None:
-        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
-            raise archive_invalid("its members are compressed")
-        if archive.getinfo("index.json").file_size > _MAX_INDEX_JSON:
-            raise archive_invalid("its index.json is too long")
-        wanted = {}
-        for line in archive.read("SHA256SUMS").decode().splitlines():
-            digest, _, name = line.partition("  ")
-            wanted[name] = digest
-        for name in ("index.json", "items.jsonl", "vectors.npy"):
-            found = hashlib.sha256()
-            with archive.open(name) as file:
-                while block := file.read(_BLOCK):
-                    found.update(block)
-            if found.hexdigest() != wanted[name]:
-                raise archive_invalid(f"the checksum of {name} does not hold")
 
     def _read(self, archive: zipfile.ZipFile, maker: IndexMaker) -> Iterator[Sequence[Candidate]]:
         dim, seen = maker.spec.dim, 0

@@ -10,7 +10,7 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 
 from penult.v1 import feature_pb2, index_pb2, index_resource_pb2, tensor_pb2
 from penult.v1 import index_resource_pb2 as pb
-from penult_server.core.archive_index import FileFacts
+from penult_server.core.archives import FileFacts
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_index import IndexEvaluation
 from penult_server.core.features import FeatureOptions

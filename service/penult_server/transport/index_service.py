@@ -12,7 +12,8 @@ import grpc
 from penult.v1 import index_pb2 as pb
 from penult.v1 import index_pb2_grpc
 from penult_server.core.add_items import AddItemsToIndex
-from penult_server.core.archive_index import ArchiveIndex, FileFacts
+from penult_server.core.archive_index import ArchiveIndex
+from penult_server.core.archives import FileFacts
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_index import EvaluateIndex
 from penult_server.core.index_dataset import AddDataset
