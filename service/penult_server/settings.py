@@ -171,6 +171,8 @@ class Settings(BaseSettings):
     )
     max_checkpoint_mb: int = Field(8192, ge=1, description="Largest checkpoint to import, in MiB.")
 
+    max_model_mb: int = Field(8192, ge=1, description="Largest archive of a model to import, in MiB.")
+
     health_interval_seconds: float = Field(
         15.0, gt=0, description="Time between two forward passes that prove the device still works."
     )

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from penult._archive_files import ArchiveFile, ArchiveUpload
 from penult._datasets import new_request_id
-from penult._index_files import RestoreUpload, SnapshotFile
 from penult._indexes import PAGE_SIZE, Step, create_request
 from penult._link import AsyncLink
 from penult._status import translated
@@ -90,7 +90,7 @@ class AsyncIndexes:
         """
         request = pb.SnapshotIndexRequest(index=name, without_images=not images)
         endpoint = self._link.endpoint
-        with SnapshotFile(path) as file, translated(endpoint.target):
+        with ArchiveFile(path) as file, translated(endpoint.target):
             call = self._stub.SnapshotIndex(request, timeout=timeout, metadata=endpoint.metadata)
             async for response in call:
                 file.take(response)
@@ -100,9 +100,9 @@ class AsyncIndexes:
         self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None
     ) -> AsyncIndex:
         """A new index of what `snapshot` wrote, here or on another server. Raises AlreadyExists."""
-        upload = await asyncio.to_thread(RestoreUpload.of, name, path)
+        upload = await asyncio.to_thread(ArchiveUpload.of, path)
         seconds = timeout or upload.seconds(self._link.endpoint.timeout)
-        return await self._index(self._stub.RestoreIndex, upload.requests(), seconds)
+        return await self._index(self._stub.RestoreIndex, upload.restored(name), seconds)
 
     async def set_alias(self, alias: str, name: str, *, timeout: float | None = None) -> AsyncIndex:
         """Points an alias to an index, whatever it pointed to before."""

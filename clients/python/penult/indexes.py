@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from penult._archive_files import ArchiveFile, ArchiveUpload
 from penult._datasets import new_request_id
-from penult._index_files import RestoreUpload, SnapshotFile
 from penult._indexes import PAGE_SIZE, Step, create_request
 from penult._link import Link
 from penult._status import translated
@@ -105,7 +105,7 @@ class Indexes:
         """
         request = pb.SnapshotIndexRequest(index=name, without_images=not images)
         endpoint = self._link.endpoint
-        with SnapshotFile(path) as file, translated(endpoint.target):
+        with ArchiveFile(path) as file, translated(endpoint.target):
             call = self._stub.SnapshotIndex(request, timeout=timeout, metadata=endpoint.metadata)
             for response in call:
                 file.take(response)
@@ -113,9 +113,9 @@ class Indexes:
 
     def restore(self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None) -> Index:
         """A new index of what `snapshot` wrote, here or on another server. Raises AlreadyExists."""
-        upload = RestoreUpload.of(name, path)
+        upload = ArchiveUpload.of(path)
         seconds = timeout or upload.seconds(self._link.endpoint.timeout)
-        return self._index(self._stub.RestoreIndex, upload.requests(), seconds)
+        return self._index(self._stub.RestoreIndex, upload.restored(name), seconds)
 
     def set_alias(self, alias: str, name: str, *, timeout: float | None = None) -> Index:
         """Points an alias to an index, whatever it pointed to before."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from penult._archive_files import ArchiveFile, ArchiveUpload
 from penult._datasets import new_request_id
 from penult._exports import ExportFile
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
@@ -17,6 +18,7 @@ from penult.evaluation_types import Evaluation
 from penult.jobs import Job
 from penult.model_types import ExportFormat, Model, ModelExport
 from penult.tta import TTA
+from penult.v1 import model_archive_pb2
 from penult.v1 import model_pb2 as pb
 
 
@@ -145,6 +147,34 @@ class Models(TuningModels):
             for response in call:
                 file.write(response.chunk)
         return file.path
+
+    def archive(self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None) -> int:
+        """Writes a version with all that it is made of to one file, and returns its size in bytes.
+
+        The file appears whole or not at all. It is a ZIP; docs/models.md says what is in it.
+        """
+        request = model_archive_pb2.ArchiveModelRequest(model=name)
+        endpoint = self._link.endpoint
+        with ArchiveFile(path) as file, translated(endpoint.target):
+            call = self._stub.ArchiveModel(request, timeout=timeout, metadata=endpoint.metadata)
+            for response in call:
+                file.take(response)
+        return file.size
+
+    def import_archive(
+        self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None
+    ) -> Model:
+        """A new version of a model, new or not, of what `archive` wrote, here or on another server.
+
+        Members of an ensemble become models of their own: NAME.m1, NAME.m2 and so on.
+
+        Raises:
+            FailedPrecondition: the backbone here gives other features than the model was trained on.
+            InvalidArgument: the file is no archive, or a damaged one, or one of a newer Penult.
+        """
+        upload = ArchiveUpload.of(path)
+        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        return model(self._link.call(self._stub.ImportModel, upload.imported(name), seconds).version)
 
     def get(self, name: str, *, timeout: float | None = None) -> Model:
         """One version with its evidence."""

@@ -8,17 +8,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from penult_server.core.archives import FileFacts, PackedFile, ReceivedFile, receive, sent
 from penult_server.core.classifier import check_fingerprint
-from penult_server.core.errors import DataLoss, InvalidArgument, ResourceExhausted
+from penult_server.core.errors import (
+    DataLoss,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+)
 from penult_server.core.extract import ExtractFeatures
 from penult_server.core.features import FeatureOptions
+from penult_server.core.finetune_ports import Fingerprints
 from penult_server.core.manage_models import MAX_LEAVES
-from penult_server.core.model_ports import Artifacts, Heads, ModelStore, TakenVersion
+from penult_server.core.model_ports import Artifacts, ModelStore, TakenVersion
 from penult_server.core.models import MAX_MEMBERS, ModelKind, ModelReference, ModelVersion, NewVersion
 from penult_server.core.names import check_name
+from penult_server.core.own_backbones import model_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class ArchivedVersion:
     Attributes:
         reference: NAME@VERSION where it comes from.
         version: as it is to be, but for its members and the name of its files.
-        members: which of the archive it is made of, by place; all before it.
+        members: which of the archive an ensemble is made of, or whose own backbone a head takes the features
+            of, by place; all before it.
         files: folder of its files; None for a version without any.
     """
 
@@ -47,6 +54,28 @@ class ReceivedModel(ReceivedFile, Protocol):
         Raises InvalidArgument ARCHIVE_INVALID for what is no whole archive, ARCHIVE_NEWER for one that only a
         newer Penult reads.
         """
+        ...
+
+
+class ReadHead(Protocol):
+    """A head in memory."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels, in the order of its answers."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a feature."""
+        ...
+
+
+class HeadFiles(Protocol):
+    """The way from files to a head."""
+
+    def load(self, directory: Path) -> ReadHead:
+        """Reads a head's files. Blocking. Raises DataLoss where they are no head."""
         ...
 
 
@@ -72,7 +101,8 @@ class ArchiveModel:
         self,
         models: ModelStore,
         artifacts: Artifacts,
-        heads: Heads,
+        heads: HeadFiles,
+        fingerprints: Fingerprints,
         extract: ExtractFeatures,
         archives: ModelArchives,
         *,
@@ -82,6 +112,7 @@ class ArchiveModel:
         self._models = models
         self._artifacts = artifacts
         self._heads = heads
+        self._fingerprints = fingerprints
         self._extract = extract
         self._archives = archives
         self._max_bytes = max_bytes
@@ -132,36 +163,57 @@ class ArchiveModel:
 
     def _with_members(self, version: ModelVersion) -> list[ModelVersion]:
         """Each version once, after those that it is made of."""
+        parts = [ModelReference.parse(member) for member in version.members]
+        if version.kind is ModelKind.HEAD and version.lineage is not None:
+            taken = model_of(version.lineage.backbone)
+            parts += [] if taken is None else [taken]
         found: dict[int, ModelVersion] = {}
-        for member in version.members:
-            part = self._models.resolve(ModelReference.parse(member), evidence=True)
-            found |= {each.id: each for each in self._with_members(part)}
+        for part in parts:
+            whole = self._with_members(self._models.resolve(part, evidence=True))
+            found |= {each.id: each for each in whole}
         return [*found.values(), version]
 
     async def _check(self, archived: ArchivedVersion, versions: Sequence[ArchivedVersion]) -> None:
         """That it can be called here, and answers as it did there."""
-        new = archived.version
+        new, members = archived.version, [versions[place].version for place in archived.members]
         if new.kind is ModelKind.ENSEMBLE:
             if not 2 <= len(set(archived.members)) == len(archived.members) <= MAX_MEMBERS:
                 raise archive_invalid(f"{archived.reference} has members that no ensemble has")
-            members = [versions[place].version for place in archived.members]
             if any((part.labels, part.multi_label) != (new.labels, new.multi_label) for part in members):
                 raise archive_invalid(f"the members of {archived.reference} know other classes than it does")
             return
         assert new.lineage is not None
         assert archived.files is not None
-        options = FeatureOptions(backbone=new.lineage.backbone)
-        facts = await self._extract.facts(options)
-        check_fingerprint(archived.reference, options.backbone, new.lineage.fingerprint, facts.fingerprint)
-        await asyncio.to_thread(self._try, archived, archived.files, facts.dim)
+        head = await asyncio.to_thread(self._read, archived, archived.files)
+        wanted, backbone = new.lineage.fingerprint, new.lineage.backbone
+        if new.kind is ModelKind.FINE_TUNED:
+            found = await asyncio.to_thread(self._fingerprint, archived, archived.files)
+        elif model_of(backbone) is not None:
+            if len(members) != 1 or members[0].kind is not ModelKind.FINE_TUNED:
+                raise archive_invalid(f"the backbone of {archived.reference} is not in it")
+            assert members[0].lineage is not None
+            found = members[0].lineage.fingerprint
+        else:
+            facts = await self._extract.facts(FeatureOptions(backbone=backbone))
+            found = facts.fingerprint
+            if head.dim != facts.dim:
+                raise archive_invalid(f"the head of {archived.reference} takes features of another length")
+        check_fingerprint(archived.reference, backbone, wanted, found)
 
-    def _try(self, archived: ArchivedVersion, files: Path, dim: int) -> None:
+    def _read(self, archived: ArchivedVersion, files: Path) -> ReadHead:
         try:
-            answer = self._heads.load(files).probabilities(np.ones((1, dim), np.float32))
-        except (DataLoss, ValueError, IndexError, KeyError, TypeError) as error:
+            head = self._heads.load(files)
+        except DataLoss as error:
             raise archive_invalid(f"the files of {archived.reference} are those of no head") from error
-        if answer.shape != (1, len(archived.version.labels)):
+        if head.classes != archived.version.labels:
             raise archive_invalid(f"the head of {archived.reference} has other classes than it says")
+        return head
+
+    def _fingerprint(self, archived: ArchivedVersion, files: Path) -> str:
+        try:
+            return self._fingerprints.fingerprint(files)
+        except (DataLoss, InvalidArgument, NotFound, FailedPrecondition) as error:
+            raise archive_invalid(f"the backbone of {archived.reference} is none: {error.message}") from error
 
     def _publish(
         self, names: Sequence[str], versions: Sequence[ArchivedVersion], request_id: str
@@ -184,7 +236,8 @@ def _check_size(versions: Sequence[ArchivedVersion]) -> None:
     """An ensemble of ensembles of ensembles may be small as a file and endless to ask."""
     leaves: list[int] = []
     for archived in versions:
-        leaves.append(sum(leaves[place] for place in archived.members) or 1)
+        parts = archived.members if archived.version.kind is ModelKind.ENSEMBLE else ()
+        leaves.append(sum(leaves[place] for place in parts) or 1)
         if leaves[-1] > MAX_LEAVES:
             raise archive_invalid(f"{archived.reference} has over {MAX_LEAVES} heads")
 

@@ -129,6 +129,7 @@ class FineTune:
     def prepare(self, plan: Plan, directory: Path) -> None:
         """Puts into the job's directory what training works on, and checks it. Raises as `start` does."""
         settings = plan.parameters["settings"]
+        self._models.check_room(plan.wanted.name)
         for name, folder in plan.parameters["catalog"]["own"].items():
             if own := self._own.find(name):
                 self._artifacts.link(own.revision, directory / folder)

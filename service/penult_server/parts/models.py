@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Mapping
 
+from penult_server.core.archive_model import ArchiveModel
 from penult_server.core.classifier import LoadedHeads
 from penult_server.core.dataset_features import DatasetFeatures
 from penult_server.core.dataset_ports import DatasetSnapshots, DatasetStore
@@ -47,6 +48,7 @@ from penult_server.store.database import Database
 from penult_server.store.exports import ExportStore
 from penult_server.store.feature_cache import FeatureCache
 from penult_server.store.job_directories import JobDirectories
+from penult_server.store.model_archives import ZipModelArchives
 from penult_server.store.models import DatabaseModels
 from penult_server.transport.model_service import ModelService
 
@@ -130,9 +132,14 @@ def model_parts(
         [PixelImage(pixels) for pixels in probe_pictures(_PHOTOGRAPH)],
         catalog=catalog,
     )  # fmt: skip
+    archive = ArchiveModel(
+        models, artifacts, heads, loader, extract,
+        ZipModelArchives(artifacts, settings.data_dir / "model-archives"),
+        max_bytes=settings.max_model_mb << 20,
+    )  # fmt: skip
     service = ModelService(
         ManageModels(models), training, PredictImages(loaded, extract), evaluate, export, fine_tune, tune,
-        ModelFiles(models, artifacts),
+        ModelFiles(models, artifacts), archive,
     )  # fmt: skip
     return ModelParts(
         service,

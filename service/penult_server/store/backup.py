@@ -32,7 +32,9 @@ from penult_server.store.sqlite import damage
 
 MANIFEST = "backup.json"
 # What can be made again (features, downloads, working copies of vectors), and what is being written.
-_LEFT_OUT = frozenset({"cache", "hub", "index-vectors", ".incoming", ".lock", MARK})
+_LEFT_OUT = frozenset(
+    {"cache", "hub", "index-vectors", "index-archives", "model-archives", ".incoming", ".lock", MARK}
+)
 _TRIES = 5
 _BLOCK = 1 << 20
 

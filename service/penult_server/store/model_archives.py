@@ -20,7 +20,15 @@ from penult_server.core.archive_model import ArchivedVersion, archive_invalid
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evidence import Evidence, from_json
 from penult_server.core.model_ports import Artifacts
-from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion, NewVersion
+from penult_server.core.models import (
+    MAX_MEMBERS,
+    Lineage,
+    ModelKind,
+    ModelReference,
+    ModelVersion,
+    NewVersion,
+)
+from penult_server.core.own_backbones import model_of
 from penult_server.store.artifacts import MANIFEST
 from penult_server.store.blobs import SPARE_BYTES
 from penult_server.store.database import disk_full
@@ -31,6 +39,7 @@ CARD = "model.json"
 _MAX_CARD = 64 << 20
 _MAX_VERSIONS = 256
 _MAX_LABEL = 1024
+_MOST_MEMBERS = {ModelKind.ENSEMBLE: MAX_MEMBERS, ModelKind.HEAD: 1, ModelKind.FINE_TUNED: 0}
 _BLOCK = 1 << 20
 # No name in an archive leads anywhere but into its own folder.
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
@@ -142,7 +151,7 @@ class ReceivedModelArchive(ReceivedZip):
         if (
             made_of_files != files.is_dir()
             or made_of_files != (lineage is not None)
-            or made_of_files == bool(members)
+            or len(members) > _MOST_MEMBERS[new.kind]
         ):
             raise archive_invalid(f"version {place} of it is none of kind {new.kind.value}")
         return ArchivedVersion(
@@ -161,10 +170,18 @@ def _cards(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
             "threshold": version.threshold,
             "lineage": None if version.lineage is None else dataclasses.asdict(version.lineage),
             "evidence": None if version.evidence is None else dataclasses.asdict(version.evidence),
-            "members": [places[member] for member in version.members],
+            "members": [places[part] for part in _parts(version)],
         }
         for version in versions
     ]
+
+
+def _parts(version: ModelVersion) -> Sequence[str]:
+    """The members of an ensemble; the version whose own backbone a head takes the features of."""
+    if version.kind is ModelKind.HEAD and version.lineage is not None:
+        taken = model_of(version.lineage.backbone)
+        return () if taken is None else (str(taken),)
+    return version.members
 
 
 def _pack_files(members: ZipMembers, folder: Path, prefix: str) -> None:

@@ -147,8 +147,13 @@ def insert_all(connection: sa.Connection, versions: Sequence[TakenVersion]) -> M
     """New versions, each after those that it is made of; how the last one is called."""
     made: list[tuple[int, ModelReference]] = []
     for each in versions:
-        members = [made[place] for place in each.members]
-        new = dataclasses.replace(each.version, members=tuple(str(reference) for _, reference in members))
+        members, new = [made[place] for place in each.members], each.version
+        if new.kind is ModelKind.ENSEMBLE:
+            new = dataclasses.replace(new, members=tuple(str(reference) for _, reference in members))
+        elif members and new.lineage is not None:
+            ((_, taken),) = members
+            backbone = own_backbone(taken.name, taken.version or 0)
+            new = dataclasses.replace(new, lineage=dataclasses.replace(new.lineage, backbone=backbone))
         key, version = insert(connection, each.name, new, None)
         if members:
             rows = [{"version_id": key, "member_id": member} for member, _ in members]

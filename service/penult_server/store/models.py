@@ -95,8 +95,7 @@ class DatabaseModels:
                 with self._database.write() as connection:
                     size = sum(each.version.size_bytes for each in versions)
                     check_stored(connection, self._quotas, CALLER.get(), size)
-                    for each in versions:
-                        self._check_room(connection, each.name)
+                    self._check_room(connection, *{each.name for each in versions})
                     reference = model_rows.insert_all(connection, versions)
                     remember(connection, request_id, f"ImportModel {name}", reference.version)
                     return model_rows.resolve(connection, reference, evidence=True)
@@ -204,9 +203,10 @@ class DatabaseModels:
                 remember(connection, request_id, write, True)
             self._artifacts.remove(found.artifact)
 
-    def _check_room(self, connection: sa.Connection, name: str) -> None:
-        if model_rows.is_new(connection, name):
-            self._quotas.one_more("models", model_rows.count(connection))
+    def _check_room(self, connection: sa.Connection, *names: str) -> None:
+        new = sum(model_rows.is_new(connection, name) for name in names)
+        if new:
+            self._quotas.one_more("models", model_rows.count(connection) + new - 1)
 
 
 def _remove(connection: sa.Connection, what: str, versions: Mapping[int, str]) -> None:

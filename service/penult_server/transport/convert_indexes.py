@@ -8,9 +8,8 @@ from typing import Any
 
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 
-from penult.v1 import feature_pb2, index_pb2, index_resource_pb2, tensor_pb2
+from penult.v1 import feature_pb2, index_resource_pb2, tensor_pb2
 from penult.v1 import index_resource_pb2 as pb
-from penult_server.core.archives import FileFacts
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_index import IndexEvaluation
 from penult_server.core.features import FeatureOptions
@@ -149,14 +148,6 @@ def stats_to_wire(stats: IndexStats) -> index_resource_pb2.IndexStats:
 def evaluation_to_wire(found: IndexEvaluation) -> pb.IndexEvaluation:
     """What was measured."""
     return pb.IndexEvaluation(**dataclasses.asdict(found))
-
-
-def snapshot_part_to_wire(part: FileFacts | bytes) -> index_pb2.SnapshotIndexResponse:
-    """A piece of a snapshot, or what comes before the first."""
-    if isinstance(part, bytes):
-        return index_pb2.SnapshotIndexResponse(chunk=part)
-    header = index_pb2.FileHeader(size_bytes=part.size_bytes, sha256=part.sha256)
-    return index_pb2.SnapshotIndexResponse(header=header)
 
 
 def _values(struct: struct_pb2.Struct) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from penult.v1 import index_pb2 as pb
 from penult.v1 import index_pb2_grpc
 from penult_server.core.add_items import AddItemsToIndex
 from penult_server.core.archive_index import ArchiveIndex
-from penult_server.core.archives import FileFacts
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_index import EvaluateIndex
 from penult_server.core.index_dataset import AddDataset
@@ -26,10 +25,10 @@ from penult_server.core.search_index import SearchIndex
 from penult_server.core.searches import SearchRequest
 from penult_server.transport.convert_datasets import splits_from_wire
 from penult_server.transport.convert_features import options_from_wire
+from penult_server.transport.convert_files import chunks_of, header_of, part_to_wire
 from penult_server.transport.convert_indexes import (
     evaluation_to_wire,
     index_to_wire,
-    snapshot_part_to_wire,
     spec_from_wire,
     stats_to_wire,
 )
@@ -167,18 +166,14 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         parts = self._archive.snapshot(request.index, with_images=not request.without_images)
         async with contextlib.aclosing(parts):
             async for part in parts:
-                yield snapshot_part_to_wire(part)
+                yield part_to_wire(pb.SnapshotIndexResponse, part)
 
     async def RestoreIndex(
         self, requests: AsyncIterator[pb.RestoreIndexRequest], context: Context
     ) -> pb.RestoreIndexResponse:
         """A new index of one file."""
-        first = await anext(aiter(requests), None)
-        if first is None or first.WhichOneof("payload") != "header":
-            raise InvalidArgument("NO_HEADER", "the first message must carry the header", field="header")
-        header = first.header
-        facts = FileFacts(header.file.size_bytes, header.file.sha256)
-        described = await self._archive.restore(header.name, facts, header.request_id, _chunks(requests))
+        header, facts = await header_of(requests)
+        described = await self._archive.restore(header.name, facts, header.request_id, chunks_of(requests))
         return pb.RestoreIndexResponse(index=index_to_wire(described))
 
     async def OptimizeIndex(
@@ -241,15 +236,6 @@ async def _messages(
     yield new_items_from_wire(first.items)
     async for request in rest:
         yield new_items_from_wire(request.items)
-
-
-async def _chunks(requests: AsyncIterator[pb.RestoreIndexRequest]) -> AsyncIterator[bytes]:
-    async for request in requests:
-        if request.WhichOneof("payload") != "chunk":
-            raise InvalidArgument(
-                "SECOND_HEADER", "only the first message may carry a header", field="header"
-            )
-        yield request.chunk
 
 
 async def _searches(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable
 
 import grpc
 
-from penult.v1 import image_pb2, model_pb2_grpc
+from penult.v1 import image_pb2, model_archive_pb2, model_pb2_grpc
 from penult.v1 import model_pb2 as pb
+from penult_server.core.archive_model import ArchiveModel
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.evaluate_model import EvaluateModel
 from penult_server.core.export_model import ExportModel
@@ -19,6 +21,7 @@ from penult_server.core.models import ModelReference
 from penult_server.core.predict import PredictImages
 from penult_server.core.train_head import TrainHead
 from penult_server.core.tune_model import Tune
+from penult_server.transport.convert_files import chunks_of, header_of, part_to_wire
 from penult_server.transport.convert_images import image_from_wire, item_error_to_wire
 from penult_server.transport.convert_jobs import job_to_wire
 from penult_server.transport.convert_models import (
@@ -48,6 +51,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         fine_tune: FineTune,
         tune: Tune,
         files: ModelFiles,
+        archive: ArchiveModel,
     ) -> None:
         """The use cases."""
         self._models = models
@@ -58,6 +62,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         self._fine_tune = fine_tune
         self._tune = tune
         self._files = files
+        self._archive = archive
 
     async def TrainHead(self, request: pb.TrainHeadRequest, context: Context) -> pb.TrainHeadResponse:
         """Starts the job."""
@@ -204,6 +209,23 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         """One file."""
         async for chunk in self._files.read(ModelReference.parse(request.model), request.file):
             yield pb.DownloadModelFileResponse(chunk=chunk)
+
+    async def ArchiveModel(
+        self, request: model_archive_pb2.ArchiveModelRequest, context: Context
+    ) -> AsyncIterator[model_archive_pb2.ArchiveModelResponse]:
+        """One file."""
+        parts = self._archive.archive(ModelReference.parse(request.model))
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                yield part_to_wire(model_archive_pb2.ArchiveModelResponse, part)
+
+    async def ImportModel(
+        self, requests: AsyncIterator[model_archive_pb2.ImportModelRequest], context: Context
+    ) -> model_archive_pb2.ImportModelResponse:
+        """New versions of one file."""
+        header, facts = await header_of(requests)
+        version = await self._archive.take_in(header.name, facts, header.request_id, chunks_of(requests))
+        return model_archive_pb2.ImportModelResponse(version=version_to_wire(version))
 
 
 def _images(images: Iterable[image_pb2.Image]) -> list[SourceImage]:

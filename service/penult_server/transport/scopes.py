@@ -90,6 +90,8 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
         "DownloadExport": Scope.READ,
         "ListModelFiles": Scope.READ,
         "DownloadModelFile": Scope.READ,
+        "ArchiveModel": Scope.READ,
+        "ImportModel": Scope.WRITE,
         "EnsembleModels": Scope.TRAIN,
     },
     "grpc.reflection.v1alpha.ServerReflection": {

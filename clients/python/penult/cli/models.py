@@ -1,4 +1,4 @@
-"""`penult models`: list, get, versions, alias, ensemble, files, delete."""
+"""`penult models`: list, get, versions, alias, ensemble, files, archive, import, delete."""
 
 from __future__ import annotations
 
@@ -145,6 +145,41 @@ def delete(
         print_json({"deleted": count})
     else:
         typer.echo(f"{model}: {count} versions deleted", err=True)
+
+
+@models.command()
+def archive(
+    model: Reference,
+    out: Annotated[Path, typer.Option(help="File to write, a ZIP.")],
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version with all that it is made of to one file, for another server."""
+    with connect(target, api_key, ca, tls) as client:
+        size = client.models.archive(model, out)
+    if as_json:
+        print_json({"out": str(out), "bytes": size})
+    else:
+        typer.echo(f"{out}: {size / (1 << 20):.1f} MiB", err=True)
+
+
+@models.command("import")
+def import_archive(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="What `penult models archive` wrote.")],
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new version of an archive."""
+    with connect(target, api_key, ca, tls) as client:
+        found = client.models.import_archive(name, file)
+    show(found, as_json)
 
 
 def show(model: Model, as_json: bool) -> None:

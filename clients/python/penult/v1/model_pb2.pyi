@@ -6,6 +6,7 @@ from penult.v1 import dataset_pb2 as _dataset_pb2
 from penult.v1 import feature_pb2 as _feature_pb2
 from penult.v1 import image_pb2 as _image_pb2
 from penult.v1 import job_pb2 as _job_pb2
+from penult.v1 import model_archive_pb2 as _model_archive_pb2
 from penult.v1 import model_version_pb2 as _model_version_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor

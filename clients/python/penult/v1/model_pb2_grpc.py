@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from penult.v1 import model_archive_pb2 as penult_dot_v1_dot_model__archive__pb2
 from penult.v1 import model_pb2 as penult_dot_v1_dot_model__pb2
 
 GRPC_GENERATED_VERSION = '1.75.1'
@@ -131,6 +132,16 @@ class ModelServiceStub(object):
                 '/penult.v1.ModelService/DownloadModelFile',
                 request_serializer=penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.FromString,
+                _registered_method=True)
+        self.ArchiveModel = channel.unary_stream(
+                '/penult.v1.ModelService/ArchiveModel',
+                request_serializer=penult_dot_v1_dot_model__archive__pb2.ArchiveModelRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__archive__pb2.ArchiveModelResponse.FromString,
+                _registered_method=True)
+        self.ImportModel = channel.stream_unary(
+                '/penult.v1.ModelService/ImportModel',
+                request_serializer=penult_dot_v1_dot_model__archive__pb2.ImportModelRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_model__archive__pb2.ImportModelResponse.FromString,
                 _registered_method=True)
 
 
@@ -281,6 +292,21 @@ class ModelServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ArchiveModel(self, request, context):
+        """A version as one file with all that it is made of, for ImportModel here or elsewhere.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportModel(self, request_iterator, context):
+        """Makes a new version of what ArchiveModel gave. It appears whole or not at all. FAILED_PRECONDITION
+        FINGERPRINT_MISMATCH where this server's backbone gives other features than the model was trained on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -378,6 +404,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DownloadModelFile,
                     request_deserializer=penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.FromString,
                     response_serializer=penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.SerializeToString,
+            ),
+            'ArchiveModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.ArchiveModel,
+                    request_deserializer=penult_dot_v1_dot_model__archive__pb2.ArchiveModelRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__archive__pb2.ArchiveModelResponse.SerializeToString,
+            ),
+            'ImportModel': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportModel,
+                    request_deserializer=penult_dot_v1_dot_model__archive__pb2.ImportModelRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_model__archive__pb2.ImportModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -896,6 +932,60 @@ class ModelService(object):
             '/penult.v1.ModelService/DownloadModelFile',
             penult_dot_v1_dot_model__pb2.DownloadModelFileRequest.SerializeToString,
             penult_dot_v1_dot_model__pb2.DownloadModelFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penult.v1.ModelService/ArchiveModel',
+            penult_dot_v1_dot_model__archive__pb2.ArchiveModelRequest.SerializeToString,
+            penult_dot_v1_dot_model__archive__pb2.ArchiveModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportModel(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/penult.v1.ModelService/ImportModel',
+            penult_dot_v1_dot_model__archive__pb2.ImportModelRequest.SerializeToString,
+            penult_dot_v1_dot_model__archive__pb2.ImportModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,4 +1,4 @@
-"""Snapshots of indexes as files on this machine."""
+"""Archives of indexes and models as files on this machine."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from penult._datasets import new_request_id
 from penult._whole_file import WholeFile
 from penult.errors import DataLoss, InvalidArgument
 from penult.v1 import index_pb2 as pb
+from penult.v1 import model_archive_pb2
 
 _CHUNK_BYTES = 1 << 20
 
 
-class SnapshotFile(WholeFile):
-    """A snapshot on its way here, checked at its end."""
+class ArchiveFile(WholeFile):
+    """An archive on its way here, checked at its end."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
@@ -25,7 +27,7 @@ class SnapshotFile(WholeFile):
         self._header = pb.FileHeader()
         self.size = 0
 
-    def take(self, response: pb.SnapshotIndexResponse) -> None:
+    def take(self, response: Any) -> None:
         """The next message."""
         if response.WhichOneof("payload") == "header":
             self._header = response.header
@@ -37,18 +39,18 @@ class SnapshotFile(WholeFile):
     def check(self) -> None:
         """See WholeFile."""
         if (self.size, self._digest.hexdigest()) != (self._header.size_bytes, self._header.sha256):
-            raise DataLoss("the snapshot arrived damaged", reason="SNAPSHOT_DAMAGED", hint="try again")
+            raise DataLoss("the archive arrived damaged", reason="ARCHIVE_DAMAGED", hint="try again")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class RestoreUpload:
-    """A snapshot on its way to a server: its header, and its bytes in messages of 1 MiB."""
+class ArchiveUpload:
+    """An archive on its way to a server: its header, and its bytes in messages of 1 MiB."""
 
     path: Path
-    header: pb.RestoreIndexHeader
+    facts: pb.FileHeader
 
     @classmethod
-    def of(cls, name: str, path: str | os.PathLike[str]) -> RestoreUpload:
+    def of(cls, path: str | os.PathLike[str]) -> ArchiveUpload:
         """Reads the whole file once for its checksum. Raises InvalidArgument where it cannot be read."""
         file = Path(path).expanduser()
         digest, size = hashlib.sha256(), 0
@@ -60,18 +62,25 @@ class RestoreUpload:
             raise InvalidArgument(
                 f"cannot read {str(path)!r}: {error.strerror}", reason="FILE_UNREADABLE"
             ) from error
-        facts = pb.FileHeader(size_bytes=size, sha256=digest.hexdigest())
-        return cls(file, pb.RestoreIndexHeader(name=name, file=facts, request_id=new_request_id()))
+        return cls(file, pb.FileHeader(size_bytes=size, sha256=digest.hexdigest()))
 
-    def requests(self) -> Iterator[pb.RestoreIndexRequest]:
-        """The messages in order; the file is never in memory as a whole."""
-        yield pb.RestoreIndexRequest(header=self.header)
+    def restored(self, name: str) -> Iterator[pb.RestoreIndexRequest]:
+        """The messages that make an index of it; the file is never in memory as a whole."""
+        header = pb.RestoreIndexHeader(name=name, file=self.facts, request_id=new_request_id())
+        yield pb.RestoreIndexRequest(header=header)
         for block in _blocks(self.path):
             yield pb.RestoreIndexRequest(chunk=block)
 
+    def imported(self, name: str) -> Iterator[model_archive_pb2.ImportModelRequest]:
+        """The messages that make a version of a model of it."""
+        header = model_archive_pb2.ImportModelHeader(name=name, file=self.facts, request_id=new_request_id())
+        yield model_archive_pb2.ImportModelRequest(header=header)
+        for block in _blocks(self.path):
+            yield model_archive_pb2.ImportModelRequest(chunk=block)
+
     def seconds(self, timeout: float) -> float:
         """`timeout`, and one second more for each MiB: a slow line is no reason to give up."""
-        return timeout + self.header.file.size_bytes / _CHUNK_BYTES
+        return timeout + self.facts.size_bytes / _CHUNK_BYTES
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
