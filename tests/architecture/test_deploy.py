@@ -72,8 +72,10 @@ def test_the_compose_file_names_files_networks_and_volumes_that_exist() -> None:
         for volume in service["volumes"]:
             assert volume.partition(":")[0] in file["volumes"]
         assert all(
-            port.startswith(("127.0.0.1:", "${PENULT_PUBLISH:-127.0.0.1:")) for port in service["ports"]
+            port.startswith(("127.0.0.1:", "${PENULT_PUBLISH:-127.0.0.1:"))
+            for port in service.get("ports", ())
         )
+        assert set(service.get("depends_on", ())) <= set(file["services"])
     (target,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"][0][
         "static_configs"
     ]
@@ -82,6 +84,20 @@ def test_the_compose_file_names_files_networks_and_volumes_that_exist() -> None:
     assert host in server["networks"]["default"]["aliases"]
     assert server["environment"]["PENULT_METRICS_LISTEN"].endswith(f":{port}")
     json.loads((ROOT / "deploy" / "grafana" / "penult.json").read_text())
+
+
+def test_the_database_is_pinned_healthy_first_and_has_no_password_in_the_file() -> None:
+    services = compose()["services"]
+    database = services["postgres"]
+    assert re.fullmatch(r"postgres:\d+\.\d+-\w+", database["image"])
+    assert "pg_isready" in " ".join(database["healthcheck"]["test"])
+    assert database["environment"]["POSTGRES_PASSWORD"] == "${POSTGRES_PASSWORD:-}"
+    assert "ports" not in database, "only the server reaches it"
+    for name in ("cpu", "gpu"):
+        assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy", "required": False}
+        environment = services[name]["environment"]
+        assert environment["PGPASSWORD"] == database["environment"]["POSTGRES_PASSWORD"]
+        assert environment["PENULT_DATABASE_URL"] == "${PENULT_DATABASE_URL:-}"
 
 
 def test_the_server_has_longer_to_stop_than_its_drain_takes() -> None:

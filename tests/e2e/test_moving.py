@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -22,7 +23,10 @@ import pytest
 import penult
 from penult.v1 import index_pb2, model_archive_pb2, model_pb2_grpc
 from tests.e2e.conftest import RunningServer, running_server
+from tests.e2e.test_finetune import QUICK
+from tests.e2e.test_finetune import fill as fill_stripes
 from tests.e2e.test_models import fill
+from tests.finetune_lab import picture
 from tests.pictures import coloured_png
 
 SECONDS = 240
@@ -90,14 +94,48 @@ def test_an_ensemble_comes_with_its_members(
     )
 
 
+def test_a_fine_tuned_model_brings_its_backbone_and_a_head_on_it(
+    here: penult.Client, there: penult.Client, tmp_path: Path
+) -> None:
+    fill_stripes(here, "moving-stripes")
+    try:
+        here.models.finetune("tuner", dataset="moving-stripes", **QUICK).result(timeout=SECONDS)
+        head = here.models.train_head(
+            "tuner-head", dataset="moving-stripes", head="nearest_centroid", backbone="models/tuner"
+        )
+        head.result(timeout=SECONDS)
+        here.models.ensemble("tuners", models=["tuner", "tuner-head"])
+        here.models.archive("tuners", tmp_path / "t.zip")
+        moved = there.models.import_archive("stripes", tmp_path / "t.zip")
+        assert moved.members == ("stripes.m1@1", "stripes.m2@1")
+        tuned, on_top = there.models.get("stripes.m1"), there.models.get("stripes.m2")
+        assert (tuned.kind, tuned.backbone) == ("fine_tuned", "models/stripes.m1@1")
+        assert (on_top.kind, on_top.backbone) == ("head", "models/stripes.m1@1")
+        pictures = [picture(label, 300 + n) for n in range(6) for label in (0, 1)]
+        for mine, theirs in (("tuner", "stripes.m1"), ("tuner-head", "stripes.m2"), ("tuners", "stripes")):
+            near, far = here.models.predict(mine, pictures), there.models.predict(theirs, pictures)
+            assert [p.label for p in near] == [p.label for p in far]
+            assert np.allclose([p.probability for p in near], [p.probability for p in far], atol=1e-5)
+        there.models.delete("stripes")
+        with pytest.raises(penult.FailedPrecondition):
+            there.models.delete("stripes.m1")  # the head takes its features
+        for name in ("stripes.m2", "stripes.m1"):
+            there.models.delete(name)
+    finally:
+        for name in ("tuners", "tuner-head", "tuner"):
+            with contextlib.suppress(penult.NotFound):
+                here.models.delete(name)
+        here.datasets.delete("moving-stripes")
+
+
 def test_an_index_finds_there_what_it_found_here(
     here: penult.Client, there: penult.Client, tmp_path: Path
 ) -> None:
     here.indexes.snapshot("moving", tmp_path / "i.zip")
     moved, index = there.indexes.restore("moved", tmp_path / "i.zip"), here.indexes.get("moving")
     assert (moved.item_count, moved.fingerprint) == (12, index.fingerprint)
-    for picture in PICTURES[:3]:
-        found, expected = moved.search(picture, k=5), index.search(picture, k=5)
+    for query in PICTURES[:3]:
+        found, expected = moved.search(query, k=5), index.search(query, k=5)
         assert [hit.id for hit in found] == [hit.id for hit in expected]
         assert np.allclose([hit.score for hit in found], [hit.score for hit in expected], atol=1e-5)
     assert moved.images("p3") == {"p3": PICTURES[3]}

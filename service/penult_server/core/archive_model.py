@@ -22,7 +22,7 @@ from penult_server.core.features import FeatureOptions
 from penult_server.core.finetune_ports import Fingerprints
 from penult_server.core.manage_models import MAX_LEAVES
 from penult_server.core.model_ports import Artifacts, ModelStore, TakenVersion
-from penult_server.core.models import MAX_MEMBERS, ModelKind, ModelReference, ModelVersion, NewVersion
+from penult_server.core.models import ModelKind, ModelReference, ModelVersion, NewVersion
 from penult_server.core.names import check_name
 from penult_server.core.own_backbones import model_of
 
@@ -177,8 +177,6 @@ class ArchiveModel:
         """That it can be called here, and answers as it did there."""
         new, members = archived.version, [versions[place].version for place in archived.members]
         if new.kind is ModelKind.ENSEMBLE:
-            if not 2 <= len(set(archived.members)) == len(archived.members) <= MAX_MEMBERS:
-                raise archive_invalid(f"{archived.reference} has members that no ensemble has")
             if any((part.labels, part.multi_label) != (new.labels, new.multi_label) for part in members):
                 raise archive_invalid(f"the members of {archived.reference} know other classes than it does")
             return
@@ -188,11 +186,8 @@ class ArchiveModel:
         wanted, backbone = new.lineage.fingerprint, new.lineage.backbone
         if new.kind is ModelKind.FINE_TUNED:
             found = await asyncio.to_thread(self._fingerprint, archived, archived.files)
-        elif model_of(backbone) is not None:
-            if len(members) != 1 or members[0].kind is not ModelKind.FINE_TUNED:
-                raise archive_invalid(f"the backbone of {archived.reference} is not in it")
-            assert members[0].lineage is not None
-            found = members[0].lineage.fingerprint
+        elif members or model_of(backbone) is not None:
+            found = _own_fingerprint(archived, members)
         else:
             facts = await self._extract.facts(FeatureOptions(backbone=backbone))
             found = facts.fingerprint
@@ -230,6 +225,14 @@ class ArchiveModel:
             return taken
 
         return self._models.take_in(names[-1], make, request_id)
+
+
+def _own_fingerprint(archived: ArchivedVersion, members: Sequence[NewVersion]) -> str:
+    """Of the fine-tuned version that a head takes the features of."""
+    for member in members:
+        if member.kind is ModelKind.FINE_TUNED and member.lineage is not None:
+            return member.lineage.fingerprint
+    raise archive_invalid(f"the backbone of {archived.reference} is not in it")
 
 
 def _check_size(versions: Sequence[ArchivedVersion]) -> None:

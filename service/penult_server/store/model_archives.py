@@ -39,7 +39,11 @@ CARD = "model.json"
 _MAX_CARD = 64 << 20
 _MAX_VERSIONS = 256
 _MAX_LABEL = 1024
-_MOST_MEMBERS = {ModelKind.ENSEMBLE: MAX_MEMBERS, ModelKind.HEAD: 1, ModelKind.FINE_TUNED: 0}
+_MEMBERS = {
+    ModelKind.ENSEMBLE: range(2, MAX_MEMBERS + 1),
+    ModelKind.HEAD: range(2),
+    ModelKind.FINE_TUNED: range(1),
+}
 _BLOCK = 1 << 20
 # No name in an archive leads anywhere but into its own folder.
 _WORD = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
@@ -151,7 +155,8 @@ class ReceivedModelArchive(ReceivedZip):
         if (
             made_of_files != files.is_dir()
             or made_of_files != (lineage is not None)
-            or len(members) > _MOST_MEMBERS[new.kind]
+            or len(members) not in _MEMBERS[new.kind]
+            or len(set(members)) < len(members)
         ):
             raise archive_invalid(f"version {place} of it is none of kind {new.kind.value}")
         return ArchivedVersion(

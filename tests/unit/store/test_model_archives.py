@@ -200,7 +200,8 @@ def set_in(place: int, **values: Any) -> Callable[[dict[str, bytes]], None]:
         set_in(2, members=[-1, 0]),
         set_in(2, members=["0", "1"]),
         set_in(2, members=[]),
-        set_in(1, members=[0]),
+        set_in(2, members=[0, 0]),
+        set_in(1, kind="fine_tuned", members=[0]),
     ],
 )
 def test_what_no_server_has_written_is_refused_and_leaves_nothing(
