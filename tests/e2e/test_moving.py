@@ -198,7 +198,7 @@ def test_what_cannot_be_taken_in_is_told_and_leaves_nothing(
     assert here.backbones.get().fingerprint in str(other)
     refused(
         penult.NotFound,
-        "BACKBONE_NOT_FOUND",
+        "BACKBONE_UNKNOWN",
         rewritten(tmp_path / "b.zip", tmp_path / "n.zip", backbone="no_such_backbone"),
     )
     (tmp_path / "cut.zip").write_bytes(data[: len(data) // 2])
