@@ -25,6 +25,7 @@ from penult_server.engine.finetune.probe import linear_probe
 from penult_server.engine.finetune.randomness import seed_everything
 from penult_server.engine.finetune.run import Material
 from penult_server.engine.finetune.settings import FineTuneSettings, check_size, parse_settings
+from penult_server.engine.finetune.statistics import adapt_statistics
 from penult_server.engine.finetune.unusable import find_unusable, name_of
 from penult_server.engine.workers.task import Task
 
@@ -189,18 +190,36 @@ def _say_shape(division: Division, material: Material, task: Task) -> None:
 def _probe(
     model: Classifier, material: Material, settings: FineTuneSettings, place: Path, task: Task
 ) -> Score | None:
-    """Starts the head from a linear probe, that of an earlier run if there is one."""
+    """Starts the head from a linear probe, that of an earlier run if there is one.
+
+    It is fitted to the features that training will see: where batch norm is updated, with the statistics of
+    the pictures at hand.
+    """
     if not settings.linear_probe or settings.start == "random":
         return None
-    file = place / "head.safetensors"
+    adapts = not model.frozen_statistics and settings.trainable != "head"
+    which = f"-{settings.trainable}{settings.last_stages}" if adapts else ""
+    file = place / f"head{which}.safetensors"
     if saved := load_checkpoint(file):
         model.head.load_state_dict(saved["head"])
+        model.load_state_dict(saved["statistics"], strict=False)
         return Score(*saved["score"])
-    total = len(material.train) + len(material.validation[0])
+    count = len(material.train)
+    adapted = adapts and adapt_statistics(
+        model, material, settings.batch_size,
+        lambda done: task.progress(done, count, unit="images", phase="statistics"),
+    )  # fmt: skip
+    if adapted:
+        task.log("batch norm: statistics of the training images, which the probe is fitted with")
+    total = count + len(material.validation[0])
     found = linear_probe(
         model, material, lambda done: task.progress(done, total, unit="images", phase="linear probe")
     )
-    state = {"head": model.head.state_dict(), "score": [found.accuracy, found.negative_loss]}
+    state = {
+        "head": model.head.state_dict(),
+        "score": [found.accuracy, found.negative_loss],
+        "statistics": dict(model.named_buffers()) if adapted else {},
+    }
     save_checkpoint(file, state)
     task.metrics({"probe_accuracy": found.accuracy, "probe_validation_loss": found.loss})
     task.log(f"linear probe: {100 * found.accuracy:.1f} % of the validation images")

@@ -17,6 +17,7 @@ from penult_server.core.errors import FailedPrecondition
 from penult_server.core.snapshot import image_file
 from penult_server.engine.backbones.catalog import Catalog
 from penult_server.engine.finetune.job import finetune_job
+from penult_server.engine.finetune.prepared import prepare_job
 from penult_server.engine.heads.files import load_head
 from tests.finetune_lab import QUICK, Ear, picture, stripes, task_in, write_snapshot
 
@@ -90,6 +91,23 @@ def test_fine_tuning_starts_from_an_earlier_model_by_a_linear_probe(tmp_path: Pa
     assert "probe" in made["finetune"]["candidates"]
     assert any(line.startswith("linear probe: ") for line in ear.log)
     assert "probe_accuracy" in ear.metrics
+
+
+def test_a_run_that_starts_again_finds_probe_and_statistics(tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "a", stripes(classes=2, train=2, validation=1))
+    run(tmp_path / "a")
+    write_snapshot(tmp_path / "b", stripes(classes=2, train=4, validation=2))
+    values = {
+        "backbone": "backbone", "catalog": {"checkpoint_dir": str(tmp_path / "a" / "model")},
+        "settings": {**QUICK, "batch_norm": "update"},
+    }  # fmt: skip
+    task, ear = task_in(tmp_path / "b")
+    first = prepare_job(task, values, torch.device("cpu"))
+    again = prepare_job(task, values, torch.device("cpu"))
+    assert first.start == again.start
+    assert sum(line.startswith("batch norm: ") for line in ear.log) == 1
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
 
 
 def test_a_job_that_was_lost_in_the_end_says_the_same_again(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
 
 from penult_server.engine.finetune import evaluate
 from penult_server.engine.finetune import probe as probing
@@ -13,6 +15,7 @@ from penult_server.engine.finetune.loop import finetune
 from penult_server.engine.finetune.network import prepare
 from penult_server.engine.finetune.probe import linear_probe
 from penult_server.engine.finetune.run import Material
+from penult_server.engine.finetune.statistics import adapt_statistics
 from tests.finetune_lab import classifier, material, settings, stripes, task_in
 
 
@@ -40,6 +43,42 @@ def test_training_at_a_rate_of_nothing_leaves_the_probe_as_it_was(tmp_path: Path
     now = score_of(model, made.validation, made, wanted)
     assert now.accuracy == found.accuracy
     assert now.loss == pytest.approx(found.loss, rel=1e-4)
+
+
+def test_a_probe_is_fitted_to_what_training_sees(made: Material) -> None:
+    """The weights are random, so that their statistics are none of these pictures."""
+
+    def losses(adapted: bool) -> tuple[float, float]:
+        model, wanted = classifier(), settings(batch_norm="update")
+        prepare(model, wanted, len(made.train))
+        if adapted:
+            assert adapt_statistics(model, made, 12, lambda done: None)
+        linear_probe(model, made, lambda done: None)
+        pixels = np.stack([made.train.pictures.served(int(n)) for n in made.train.positions])
+        x, targets = model.normalise(torch.from_numpy(pixels)), torch.from_numpy(made.train.targets)
+        with torch.no_grad():
+            served = functional.cross_entropy(model.eval()(x), targets)
+            seen = functional.cross_entropy(model.train()(x), targets)
+        return float(seen), float(served)
+
+    seen, served = losses(adapted=True)
+    assert seen < 1.2 * served + 0.05
+    seen, served = losses(adapted=False)
+    assert seen > 2 * served
+
+
+def test_only_statistics_that_will_be_updated_are_adapted(made: Material) -> None:
+    model = classifier()
+    prepare(model, settings(batch_norm="update", trainable="last", last_stages=1), len(made.train))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    momenta = [m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert adapt_statistics(model, made, 8, lambda done: None)
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all("layer4" in name and ("running" in name or "tracked" in name) for name in moved)
+    assert momenta == [m.momentum for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    prepare(model, settings(batch_norm="frozen"), len(made.train))
+    assert not adapt_statistics(model, made, 8, lambda done: None)
 
 
 def test_a_feature_that_hardly_ever_moves_gets_no_huge_weight(
