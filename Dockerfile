@@ -1,6 +1,9 @@
 # The Penult server. docs/docker.md says how to build and run it.
 
-FROM python:3.12-slim-bookworm AS dependencies
+# The base image, pinned to a patch release; docs/docker.md says how to pin its digest too.
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS dependencies
 # What is installed of pyproject.toml's optional dependencies, separated by commas.
 ARG EXTRAS=server,bundled,postgres
 # One more package index: one with CPU builds of PyTorch makes an image without CUDA.
@@ -25,10 +28,17 @@ COPY service/ service/
 RUN pip --python /opt/penult install --no-deps --root /package .
 
 
-FROM python:3.12-slim-bookworm
+FROM ${PYTHON_IMAGE}
+ARG PYTHON_IMAGE
+# What a registry shows beside the image: penult's version and the commit that it was built from.
+ARG VERSION=""
+ARG REVISION=""
 LABEL org.opencontainers.image.title="penult" \
       org.opencontainers.image.description="Transfer learning as a service: image features, heads and search over gRPC" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 # A fixed number, so that a host can give a mounted directory to it; it owns nothing but /data.
 RUN groupadd --system --gid 10001 penult \
     && useradd --system --uid 10001 --gid penult --home-dir /data --no-create-home --shell /usr/sbin/nologin penult \

@@ -58,10 +58,11 @@ bench: $(VENV)/.demo ## Measure this machine: the server against a bare loop; AR
 lint: $(VENV)/.dev ## Check style, types and import rules
 	@$(MAKE) check-style check-types check-imports
 
-proto: $(PROTO_BIN)/.generator ## Regenerate the stubs of clients/python/penult/v1 from protos/
+proto: $(PROTO_BIN)/.generator $(VENV)/.dev ## Regenerate stubs and docs/api.md from protos/
 	@rm -f $(STUBS)/*_pb2.py $(STUBS)/*_pb2.pyi $(STUBS)/*_pb2_grpc.py
 	@out=clients/python && $(PROTOC) --python_out=$$out --pyi_out=$$out --grpc_python_out=$$out
-	@echo "$(words $(PROTOS)) files generated into $(STUBS)"
+	@$(BIN)/python -m protos.reference --buf $(BIN)/buf
+	@echo "$(words $(PROTOS)) files generated into $(STUBS), and docs/api.md"
 
 clean: ## Remove environments, caches and results; keeps penult-data
 	rm -rf .venv .venv-proto build dist demo-report bench-results \

@@ -3,7 +3,7 @@
 # that have neither. Debian, as root; `apt-get install buildah debootstrap` first.
 #
 #   deploy/image-test.sh          the Dockerfile with the light client only: minutes, 1 GB of disk
-#   FULL=1 deploy/image-test.sh   the whole image, a server in it, its health check and its drain: long, 40 GB
+#   FULL=1 deploy/image-test.sh   the whole image, a server in it, its health check and its drain: long, 25 GB where layers can be overlaid, else 40
 #
 # The official Python base image is stood in for by a minimal Debian with a CPython 3.12 from this machine:
 # that of PYTHON_TREE (a folder with bin, include and lib), else that of `python3.12`.
@@ -18,9 +18,16 @@ tree=${PYTHON_TREE:-$(python3.12 -c 'import sys; print(sys.base_prefix)' 2> /dev
 
 work=${WORK:-$(mktemp -d)}
 mkdir -p "$work"
-base=$(sed -n 's/^FROM \(python:[^ ]*\) AS .*/\1/p' Dockerfile)
+base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 started=
-build() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs "$@"; }
+# vfs works everywhere and copies every layer; overlay, where this machine can mount one, copies none.
+mkdir -p "$work/try/"{lower,upper,work,merged}
+driver=vfs
+if mount -t overlay overlay -o "lowerdir=$work/try/lower,upperdir=$work/try/upper,workdir=$work/try/work" "$work/try/merged" 2> /dev/null; then
+    umount "$work/try/merged"
+    driver=overlay
+fi
+build() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver "$driver" "$@"; }
 clean() {
     status=$?
     [ -z "$started" ] || kill "$started" 2> /dev/null || true
@@ -51,9 +58,10 @@ build rm "$container" > /dev/null
 rm -rf "$work/rootfs"
 
 echo "==    build"
-[ -n "${FULL:-}" ] && extras=server,bundled || extras=
+[ -n "${FULL:-}" ] && extras=server,bundled,postgres || extras=
+version=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' clients/python/penult/_version.py)
 printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' > "$work/pip.conf"
-build bud --isolation chroot --format docker --network host --pull-never --build-arg "EXTRAS=$extras" \
+build bud --isolation chroot --format docker --network host --pull-never --build-arg "EXTRAS=$extras" --build-arg "VERSION=$version" \
     -v /etc/ssl/certs:/etc/ssl/certs:ro -v "$work/pip.conf:/etc/pip.conf:ro" -t penult:test . > "$work/build.log" 2>&1 \
     || { tail -30 "$work/build.log" >&2; exit 1; }
 
@@ -63,14 +71,18 @@ must user 10001:10001 "$(said .Docker.Config.User)"
 must entrypoint "[penult-server serve]" "$(said .Docker.Config.Entrypoint)"
 must "health check" "[CMD penult health]" "$(said .Docker.Config.Healthcheck.Test)"
 must volume "map[/data:{}]" "$(said .Docker.Config.Volumes)"
-must licence Apache-2.0 "$(said 'index .Docker.Config.Labels "org.opencontainers.image.licenses"')"
+label() { said "index .Docker.Config.Labels \"org.opencontainers.image.$1\""; }
+must licence Apache-2.0 "$(label licenses)"
+must "version's label" "$version" "$(label version)"
+must "base's label" "$base" "$(label base.name)"
 
 echo "==    what is in it"
 container=$(build from --pull-never penult:test)
 inside() { build run --isolation chroot --network host "$container" -- "$@"; }
 must "user inside" 10001 "$(inside id -u)"
-must version "penult-server $(sed -n 's/^__version__ = "\(.*\)"/\1/p' clients/python/penult/_version.py)" "$(inside penult-server version)"
+must version "penult-server $version" "$(inside penult-server version)"
 must "files that the user may change" /data "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /run \) -prune -o -writable ! -type l -print 2> /dev/null || true)"
+must "settings of pip, keys and certificates' keys left" "" "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o \( -name pip.conf -o -name '*.key' -o -name '.netrc' -o -name '.env' \) -print 2> /dev/null || true)"
 must "wheels and caches left" "" "$(inside find /opt/penult /data /tmp /var/tmp /var/cache/pip /src \( -name '*.whl' -o -path '*/.cache/*' \) -print 2> /dev/null || true)"
 
 if [ -n "${FULL:-}" ]; then
@@ -83,6 +95,9 @@ if [ -n "${FULL:-}" ]; then
         sleep 2
     done
     must "health check's answer" SERVING "$(inside penult health)"
+    must "a feature from it" "(1, 1280) float32" "$(inside python -c 'import numpy, penult
+features = penult.Client().extract([numpy.full((300, 400, 3), 200, numpy.uint8)])
+print(features.shape, features.dtype)')"
     inside penult-server keys list > /dev/null
     # Not buildah, which would not pass the signal on, but the server itself.
     server=$started

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import json
 import re
@@ -103,3 +104,12 @@ def test_the_database_is_pinned_healthy_first_and_has_no_password_in_the_file() 
 def test_the_server_has_longer_to_stop_than_its_drain_takes() -> None:
     drain = Settings.model_fields["drain_seconds"].default
     assert int(compose()["services"]["cpu"]["stop_grace_period"].rstrip("s")) > drain
+
+
+def test_the_systemd_unit_runs_a_command_that_exists_and_lets_it_drain() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[method-assign,assignment]  # systemd's names have capitals
+    unit.read_string((ROOT / "deploy" / "penult.service").read_text(encoding="utf-8"))
+    program, command, *flags = unit["Service"]["ExecStart"].split()
+    assert (Path(program).name, command, flags[0]) == ("penult-server", "serve", "--config")
+    assert int(unit["Service"]["TimeoutStopSec"]) > Settings.model_fields["drain_seconds"].default

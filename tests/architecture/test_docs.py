@@ -1,4 +1,4 @@
-"""What the pages say exists: the settings, anchors, names in Python snippets, commands, gRPC calls."""
+"""What the pages say exists: settings, anchors, names, commands, rpcs. e2e/test_pages.py runs them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,11 @@ import penult
 from penult.cli.app import app
 from penult.v1 import backbone_pb2, feature_pb2
 from penult_server.settings import Settings, markdown_table
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+from tests.page_blocks import PAGES, ROOT, of_language
 
 
-def blocks(language: str) -> list[Any]:
-    found = [
-        pytest.param(code, id=f"{page.relative_to(ROOT)}-{number}")
-        for page in PAGES
-        for number, code in enumerate(
-            re.findall(
-                rf"^```(?:{language})\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-            )
-        )
-    ]
-    assert found, f"no page has a block of {language}"
-    return found
+def parameters(language: str) -> list[Any]:
+    return [pytest.param(block.code, id=str(block)) for block in of_language(language)]
 
 
 def test_settings_page_ends_with_the_table_of_the_code() -> None:
@@ -72,7 +60,7 @@ def anchors(page: Path) -> Iterator[str]:
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", parameters("python"))
 def test_python_snippet_uses_names_that_exist(code: str) -> None:
     tree = ast.parse(code)
     # Only what is reachable from the package or from a client can be looked up without running it.
@@ -115,7 +103,7 @@ def check_keywords(call: ast.Call, names: dict[str, object]) -> None:
         assert keyword.arg is None or keyword.arg in parameters, f"{ast.unparse(call)}: no {keyword.arg}="
 
 
-@pytest.mark.parametrize("code", blocks("sh"))
+@pytest.mark.parametrize("code", parameters("sh"))
 def test_shell_snippet_uses_commands_that_exist(code: str) -> None:
     targets = set(
         re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -20,7 +20,7 @@ import pytest
 
 from tests.databases import shared_cluster
 
-START_SECONDS = 120
+START_SECONDS = 400
 
 
 @dataclasses.dataclass

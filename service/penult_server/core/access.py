@@ -21,6 +21,7 @@ from typing import Protocol
 
 from penult_server.core.errors import InvalidArgument, PermissionDenied, Unauthenticated
 from penult_server.core.names import check_name
+from penult_server.core.wall_clock import wall_time
 
 KEY_PREFIX = "penult"
 REFRESH_SECONDS = 1.0
@@ -103,10 +104,10 @@ class AccessControl:
         self,
         store: KeyStore,
         *,
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float] = wall_time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`wall` is held against expiry; `clock` only measures time."""
+        """`wall` is held against expiry, and must not run backwards; `clock` only measures time."""
         self._store = store
         self._wall = wall
         self._clock = clock

@@ -204,6 +204,7 @@ def advance(
         error = error or CANCELLED
     assert (error is not None) == (state in _WITH_ERROR), "exactly these states have an error"
     assert (result is not None) == (state is JobState.SUCCEEDED), "exactly this state has a result"
+    now = max(now, job.started or job.created)  # the clock may have been put back
     changed = dataclasses.replace(
         job,
         state=state,

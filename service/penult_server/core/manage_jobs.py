@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from penult_server.core.job_ports import JobDirectories, JobFilter, JobKinds, Jo
 from penult_server.core.jobs import Job, JobChange, JobEvent, JobSignal, JobState, StateChange, advance
 from penult_server.core.paging import Page, page_of, start_of_page
 from penult_server.core.quotas import UNBOUNDED
+from penult_server.core.wall_clock import wall_time
 
 _EVENTS_A_READ = 500
 _RETRY_SECONDS = 10.0
@@ -82,9 +82,9 @@ class ManageJobs:
         mine = self._store.count(JobState.QUEUED, owner) if owner else 0
         if mine >= self._max_queued_per_key:
             raise _too_many(f"{mine} jobs of this API key wait for a worker, the most that it may have")
-        now = time.time()
+        now = self._later_than_all()
         # Ids sort by the time of their making, so that the order of the queue needs nothing else.
-        job_id = f"{int(now * 1000):011x}-{secrets.token_hex(3)}"
+        job_id = f"{round(now * 1000):011x}-{secrets.token_hex(3)}"
         job = Job(
             job_id, new.kind, new.subject, JobState.QUEUED, now, self._kinds.resumable(new.kind),
             parameters=new.parameters, owner=owner,
@@ -99,6 +99,13 @@ class ManageJobs:
         if kept.id != job_id:
             self._directories.remove(job_id)
         return kept
+
+    def _later_than_all(self) -> float:
+        """Now in whole milliseconds, past the latest job, should the clock have been put back since."""
+        now = int(wall_time() * 1000)
+        for latest in self._store.newest(JobFilter(), "", 1):
+            now = max(now, int(latest.id.partition("-")[0], 16) + 1)
+        return now / 1000
 
     async def get(self, job_id: str) -> Job:
         """One job. Raises NotFound."""
@@ -129,7 +136,7 @@ class ManageJobs:
 
         def change(job: Job) -> JobChange:
             if job.state is JobState.QUEUED:
-                return advance(job, JobSignal.CANCEL, time.time())
+                return advance(job, JobSignal.CANCEL, wall_time())
             # The runner has the others in hand, and ends them.
             return JobChange(dataclasses.replace(job, cancelling=not job.state.ended))
 
@@ -150,7 +157,7 @@ class ManageJobs:
                     f"a job of kind {job.kind!r} saves nothing to go on from",
                     hint="start a new one",
                 )
-            return advance(job, JobSignal.RESUME, time.time())
+            return advance(job, JobSignal.RESUME, wall_time())
 
         job = await self._update(job_id, change, "resume", request_id)
         self._wake()
@@ -165,7 +172,7 @@ class ManageJobs:
     async def _update(
         self, job_id: str, change: Callable[[Job], JobChange], method: str, request_id: str
     ) -> Job:
-        now = time.time()
+        now = wall_time()
         job = await asyncio.to_thread(
             lambda: self._store.update(job_id, change, now, method=method, request_id=request_id)
         )

@@ -43,6 +43,7 @@ from penult_server.core.jobs import (
 )
 from penult_server.core.stages import StageRun
 from penult_server.core.time_left import TimeLeft
+from penult_server.core.wall_clock import wall_time
 
 MAX_LOSSES = 3
 """Runs in a row that a job may lose with their workers before it saves anything; then it fails."""
@@ -225,7 +226,7 @@ class JobRunner:
             except PenultError as error:
                 await self._fail(job, _why(error))
                 return
-        now = time.time()
+        now = wall_time()
         await self._update(job.id, lambda job: advance(job, JobSignal.SUCCEED, now, result=made))
         await self._clean(job.id)
 
@@ -248,7 +249,7 @@ class JobRunner:
             self._directories.remove(job_id)
 
     def _expire(self) -> None:
-        before = time.time() - self._retention.seconds
+        before = wall_time() - self._retention.seconds
         for job_id in self._store.expire(keep=self._retention.jobs, ended_before=before):
             self._directories.remove(job_id)
 
@@ -258,10 +259,10 @@ class JobRunner:
             self._clean_directory(job_id)
 
     async def _advance(self, job_id: str, signal: JobSignal) -> Job:
-        return await self._update(job_id, lambda job: advance(job, signal, time.time()))
+        return await self._update(job_id, lambda job: advance(job, signal, wall_time()))
 
     async def _update(self, job_id: str, change: Callable[[Job], JobChange]) -> Job:
-        job = await asyncio.to_thread(self._store.update, job_id, change, time.time())
+        job = await asyncio.to_thread(self._store.update, job_id, change, wall_time())
         self._feed.announce(job_id)
         return job
 
@@ -273,8 +274,8 @@ def _why(error: PenultError) -> JobError:
 def _or_cancelled(job: Job, signal: JobSignal, error: JobError | None = None) -> JobChange:
     """The step, unless somebody cancelled the job before it came to that."""
     if job.cancelling:
-        return advance(job, JobSignal.CANCEL, time.time())
-    return advance(job, signal, time.time(), error=error)
+        return advance(job, JobSignal.CANCEL, wall_time())
+    return advance(job, signal, wall_time(), error=error)
 
 
 def _recorded(messages: Sequence[WorkerMessage], job: Job) -> JobChange:
@@ -294,4 +295,4 @@ def _recorded(messages: Sequence[WorkerMessage], job: Job) -> JobChange:
 def _lost(job: Job, error: JobError, *, counts: bool) -> JobChange:
     if counts:
         job = dataclasses.replace(job, losses=job.losses + 1)
-    return advance(job, JobSignal.LOSE, time.time(), error=error)
+    return advance(job, JobSignal.LOSE, wall_time(), error=error)

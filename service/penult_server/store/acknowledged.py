@@ -6,12 +6,12 @@ A record is made in the transaction of its write: both last, or neither.
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import sqlalchemy as sa
 
 from penult_server.core.errors import InvalidArgument
+from penult_server.core.wall_clock import wall_time
 from penult_server.store.database import metadata
 
 MAX_ID_BYTES = 128
@@ -89,4 +89,4 @@ def _answer(row: sa.Row[tuple[int, str, str]], request_id: str, write: str) -> A
 
 
 def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return int(wall_time() * 1000)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import sqlalchemy as sa
 
 from penult_server.core.caller import CALLER
 from penult_server.core.datasets import ClassCount, Dataset, Split
 from penult_server.core.errors import NotFound
+from penult_server.core.wall_clock import wall_time
 from penult_server.store.dataset_tables import datasets, example_labels, examples
 
 
@@ -57,7 +57,7 @@ def count(connection: sa.Connection) -> int:
 
 def insert(connection: sa.Connection, name: str, multi_label: bool) -> None:
     """A new one, of whoever calls."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = int(wall_time() * 1000)
     connection.execute(
         datasets.insert().values(
             name=name,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from penult_server.core.errors import AlreadyExists, NotFound
 from penult_server.core.features import FeatureOptions
 from penult_server.core.index_kinds import IndexSpec, StepSpec
 from penult_server.core.indexes import Index, IndexMaker
+from penult_server.core.wall_clock import wall_time
 from penult_server.store.index_tables import index_aliases, indexes
 
 
@@ -58,7 +58,7 @@ def insert(connection: sa.Connection, name: str | None, maker: IndexMaker) -> in
         name=name,
         removed=False,
         maker_json=json.dumps(dataclasses.asdict(maker)),
-        created_ms=time.time_ns() // 1_000_000,
+        created_ms=int(wall_time() * 1000),
         sequence=0,
         next_key=0,
         item_count=0,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from penult_server.core.models import (
     main_metrics,
 )
 from penult_server.core.own_backbones import model_of, own_backbone
+from penult_server.core.wall_clock import wall_time
 from penult_server.store.model_tables import model_aliases, model_members, model_versions, models
 
 _BRIEF = [column for column in model_versions.c if column.name != "evidence_json"]
@@ -95,7 +95,7 @@ def by_job(connection: sa.Connection, job_id: str) -> ModelVersion | None:
 
 def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | None) -> tuple[int, int]:
     """A new version, and with the first one the model; its id and number."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = int(wall_time() * 1000)
     query = sa.select(models.c.id, models.c.last_version).where(models.c.name == name)
     row = connection.execute(query).first()
     if row is None:

@@ -6,6 +6,7 @@ import pytest
 
 from penult_server.core.access import AccessControl, ApiKey, Scope, exposure, is_loopback, make_key
 from penult_server.core.errors import InvalidArgument, PenultError, PermissionDenied, Unauthenticated
+from penult_server.core.wall_clock import Forwards
 
 
 class Keys:
@@ -160,3 +161,15 @@ def test_an_open_network_wants_both_encryption_and_callers_who_prove_themselves(
     assert exposure("0.0.0.0:1", encrypted=True, closed=True) == ""
     assert "TLS" in exposure("0.0.0.0:1", encrypted=False, closed=True)
     assert "API keys" in exposure("0.0.0.0:1", encrypted=True, closed=False)
+
+
+async def test_a_key_that_has_expired_does_not_come_back_when_the_clock_is_put_back() -> None:
+    key, text = make_key("brief", [Scope.READ], 1000.0, 60.0)
+    store, wall, elapsed = Keys(), Clock(), Clock()
+    store.kept = [key]
+    access = AccessControl(store, wall=Forwards(wall, elapsed), clock=elapsed)
+    assert await access.authorize(text, Scope.READ) == key
+    wall.now, elapsed.now = 1070.0, 1070.0
+    assert await reason(access, text) == "API_KEY_EXPIRED"
+    wall.now, elapsed.now = 10.0, 1080.0
+    assert await reason(access, text) == "API_KEY_EXPIRED"
