@@ -186,7 +186,9 @@ async def _serve(
         settings, kept, extract, describe, jobs, snapshots, datasets, preprocessor, loader, limits,
         torch_device.type,
     )  # fmt: skip
-    indexes = index_parts(settings, database, extract, checker, limits, jobs, snapshots, models.features)
+    indexes = index_parts(
+        settings, database, extract, checker, limits, jobs, snapshots, models.features, meter
+    )
     stages |= {**models.stages, **indexes.stages}
     publish |= models.publish
     server = Server(

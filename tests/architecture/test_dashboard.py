@@ -36,3 +36,11 @@ def test_names_and_units_follow_the_conventions_of_prometheus() -> None:
         assert name.startswith("penult_")
         assert name.endswith("_total") == (kind in ("counter", "total")), name
         assert not re.search(r"_(ms|milliseconds|mb|megabytes|percent)\b", name), name
+
+
+def test_operations_page_lists_every_metric_and_no_other() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = set(re.findall(r"`(penult_[a-z_]+)(?:\{[a-z,]+\})?`", page))
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "service").rglob("*.py"))
+    instruments = re.findall(r"\.(?:counter|total|histogram|gauge)\(\s*\"(penult_[a-z_]+)\"", source)
+    assert set(instruments) == table

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import concurrent.futures
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import grpc
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import penult
+from tests.conftest import ROOT
 from tests.e2e.conftest import RunningServer, ServerFactory
 from tests.otlp import Collector
+
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 def scraped(server: RunningServer) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -46,6 +51,9 @@ def test_metrics_and_traces_follow_images_from_call_through_batch(
         client.extract([*sample_jpegs, b"no image"], on_error="return")
         with pytest.raises(penult.NotFound):
             client.backbones.get("no-such-backbone")
+        index = client.indexes.create("watched", dim=4)
+        index.add_vectors(np.eye(4, dtype=np.float32), ids=list("abcd"))
+        index.search(vector=np.ones((3, 4), np.float32))
         after = scraped(server)
 
         def grown(name: str, *labels: str) -> float:
@@ -65,6 +73,17 @@ def test_metrics_and_traces_follow_images_from_call_through_batch(
         assert after["penult_backbone_memory_bytes", ("tf_efficientnet_lite0",)] > 1e6
         assert after["penult_jobs", ("queued",)] == 0
         assert after["penult_disk_free_bytes", ()] > 0
+        assert after["penult_indexes", ("ready",)] == 1
+        assert after["penult_index_items", ("flat",)] == 4
+        assert after["penult_index_memory_bytes", ("flat",)] > 0
+        assert after["penult_index_unsaved_items", ()] == 4
+        assert 0 < after["penult_index_snapshot_age_seconds", ()] < 3600
+        assert grown("penult_searches_total", "flat") == 3
+        assert grown("penult_search_seconds_count", "flat") == 1
+        documented = set(re.findall(r"penult_[a-z_]+", OPERATIONS.read_text(encoding="utf-8")))
+        suffixes = re.compile("_(bucket|sum|count|created)$")
+        names = {suffixes.sub("", name) for name, _ in after if name.startswith("penult_")}
+        assert names <= documented, "each metric has its line in docs/operations.md"
         assert after["process_resident_memory_bytes", ()] > 1e8
         address = server.event("metrics")["address"]
         assert server.terminate() == 0  # which sends the last spans

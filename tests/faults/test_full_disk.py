@@ -62,7 +62,7 @@ class Kept:
             self.index,
             lambda: self.client.datasets.create("another"),
             lambda: self.client.datasets.analyze("a"),
-            lambda: self.client.datasets.split("a", train=0.5, test=0.5, reassign=True),
+            lambda: self.client.datasets.split("a", train=0.5, validation=0.0, test=0.5, reassign=True),
             lambda: self.client.indexes.create("another", dim=DIM),
             lambda: self.client.indexes.set_alias("alias", "i"),
             lambda: self.client.datasets.delete("a"),

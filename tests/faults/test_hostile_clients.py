@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from penult.v1 import backbone_pb2, backbone_pb2_grpc, feature_pb2_grpc, image_pb2
 from penult.v1 import feature_pb2 as pb
@@ -53,14 +55,25 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(damage)
 
 
+def in_all_formats(jpegs: list[bytes]) -> list[bytes]:
+    """The pictures as they are, and one small one in each other format."""
+    small = Image.open(io.BytesIO(jpegs[0])).resize((160, 120))
+    others = []
+    for name in ("PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "JPEG2000"):
+        file = io.BytesIO()
+        small.save(file, name)
+        others.append(file.getvalue())
+    return [*jpegs, *others]
+
+
 def test_damaged_pictures_fail_alone_among_good_ones(
     channel: grpc.Channel, sample_jpegs: list[bytes]
 ) -> None:
     stub, rng = feature_pb2_grpc.FeatureServiceStub(channel), random.Random(7)
-    good = sample_jpegs[3]
+    good, sources = sample_jpegs[3], in_all_formats(sample_jpegs)
     expected: np.ndarray | None = None
     for _ in range(ROUNDS):
-        pictures = [good, *(damaged(rng.choice(sample_jpegs), rng) for _ in range(14)), good]
+        pictures = [good, *(damaged(rng.choice(sources), rng) for _ in range(14)), good]
         images = [image_pb2.Image(encoded=picture) for picture in pictures]
         response = stub.Extract(pb.ExtractRequest(images=images), timeout=60)
         rows, failed = array(response.features), {error.index for error in response.errors}

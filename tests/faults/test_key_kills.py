@@ -18,6 +18,7 @@ from penult_server.core.access import AccessControl, Scope
 from penult_server.core.errors import Unauthenticated
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.database import FILE, Database
+from penult_server.store.sqlite import damage
 from tests import keys_victim
 
 LONG = bool(os.environ.get("PENULT_TEST_LONG"))
@@ -93,7 +94,7 @@ async def test_acknowledged_keys_survive_kills(tmp_path: Path) -> None:
         await truth.check(database)
     database.close()
     assert truth.acknowledged > 2 * KILLS
-    assert Database.damage(tmp_path / FILE) == []
+    assert damage(tmp_path / FILE) == []
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ from tests.e2e.conftest import RunningServer, running_server
 
 EXAMPLES = 400 if os.environ.get("PENULT_TEST_LONG") else 12
 """Messages for each rpc."""
-FAULTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL)
+FAULTS = (grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED)
+"""Statuses that no message may get; the last would mean an rpc that nobody has written."""
 METHODS = {f"/{method.containing_service.full_name}/{method.name}": method for method in methods()}
 NAMES = st.sampled_from(["a", "b", "..", "/etc/passwd", "a/../../b", "A", "tf_efficientnet_lite0", "x" * 300])
 TEXT = st.one_of(NAMES, st.text(max_size=20))

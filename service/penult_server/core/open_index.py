@@ -32,6 +32,7 @@ from penult_server.core.indexes import (
 )
 from penult_server.core.item_lookup import ItemLookup
 from penult_server.core.latency import Latency
+from penult_server.core.wall_clock import wall_time
 
 MAX_GROUP = 4096
 """Most items whose writes share one transaction; the next group is as large as the disk is slow."""
@@ -69,6 +70,8 @@ class OpenIndex:
         self.loading = Loading()
         self.unsaved = 0
         """Items changed since the snapshot file."""
+        self.saved_at = wall_time()
+        """When the snapshot file was written; where there is none, when the index was opened."""
         self.reshaped = False
         """It has been optimised since the snapshot file."""
         self.latency = Latency()
@@ -144,8 +147,10 @@ class OpenIndex:
     async def save(self) -> None:
         """Writes the snapshot file, while reads and writes go on."""
         vectors, unsaved, self.reshaped = self.vectors, self.unsaved, False
+        saved_at = wall_time()
         await asyncio.to_thread(self._save, vectors)
         self.unsaved -= unsaved
+        self.saved_at = saved_at
 
     async def close(self) -> None:
         """Waits until what was asked for is written."""
@@ -179,6 +184,7 @@ class OpenIndex:
                 "INDEX_SNAPSHOT_DAMAGED",
                 f"the snapshot file holds write {vectors.sequence}, and write {sequence} was saved",
             )
+        self.saved_at = path.stat().st_mtime
         return vectors, "snapshot"
 
     def _replay(self, vectors: VectorIndex, expected: int) -> None:

@@ -21,6 +21,7 @@ from penult_server.core.filter_text import parse
 from penult_server.core.filters import Filter
 from penult_server.core.index_kinds import NO_KEY
 from penult_server.core.indexes import Item
+from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.open_index import OpenIndex
 from penult_server.core.open_indexes import OpenIndexes
 from penult_server.core.search_queries import Queries, QueryVectors
@@ -35,9 +36,18 @@ class SearchIndex:
     """See the module's first line."""
 
     def __init__(
-        self, indexes: OpenIndexes, queries: Queries, room: Admission, threads: concurrent.futures.Executor
+        self,
+        indexes: OpenIndexes,
+        queries: Queries,
+        room: Admission,
+        threads: concurrent.futures.Executor,
+        meter: Meter = NO_METER,
     ) -> None:
         """`room` counts queries; searches run in `threads`."""
+        self._count = meter.counter("penult_searches_total", "Queries that were answered.", ["kind"])
+        self._seconds = meter.histogram(
+            "penult_search_seconds", "From a search's arrival to its hits.", labels=["kind"]
+        )
         self._indexes = indexes
         self._queries = queries
         self._room = room
@@ -55,7 +65,7 @@ class SearchIndex:
         """
         started = time.perf_counter()
         index = self._indexes.find(request.index)
-        index.vectors  # noqa: B018 - tells at once where it is loading
+        kind = index.vectors.describe().kind  # tells at once where it is loading
         count = check_search(request)
         wanted = parse(request.filter) if request.filter else None
         self._room.enter(count)
@@ -64,7 +74,10 @@ class SearchIndex:
             answer = await self._search(index, request, queries, wanted)
         finally:
             self._room.leave(count)
-        index.latency.add(count, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        index.latency.add(count, seconds)
+        self._count.add(count, kind)
+        self._seconds.observe(seconds, kind)
         return answer
 
     async def stream(self, requests: AsyncIterator[SearchRequest]) -> AsyncGenerator[SearchAnswer, None]:

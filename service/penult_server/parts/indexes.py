@@ -19,10 +19,12 @@ from penult_server.core.evaluate_index import EvaluateIndex
 from penult_server.core.extract import ExtractFeatures
 from penult_server.core.images import ImageLimits
 from penult_server.core.index_dataset import AddDataset
+from penult_server.core.index_gauges import watch_indexes
 from penult_server.core.index_jobs import OptimizeIndex
 from penult_server.core.job_ports import Stage
 from penult_server.core.manage_indexes import ManageIndexes
 from penult_server.core.manage_jobs import ManageJobs
+from penult_server.core.metrics import Meter
 from penult_server.core.near_duplicates import FindNearDuplicates
 from penult_server.core.new_items import PrepareItems
 from penult_server.core.open_index import IndexStores, OpenIndex
@@ -77,6 +79,7 @@ def index_parts(
     jobs: ManageJobs,
     snapshots: DatasetSnapshots,
     features: DatasetFeatures,
+    meter: Meter,
 ) -> IndexParts:
     """Everything about indexes, on the running event loop; `opened.start` finds those that there are."""
     on_disk = settings.data_dir / "index-vectors"
@@ -85,6 +88,7 @@ def index_parts(
     items = DatabaseItems(database, images, settings.quotas())
     indexes = DatabaseIndexes(database, items, images, settings.data_dir / "indexes", settings.quotas())
     opened = OpenIndexes(IndexStores(indexes, items, FaissEngine(threads=cores(), folder=on_disk)), _report)
+    watch_indexes(meter, opened)
     threads = concurrent.futures.ThreadPoolExecutor(_SEARCH_THREADS, thread_name_prefix="search")
     queries = Admission(settings.max_queued_queries, unit="queries")
     manage = ManageIndexes(opened, extract)
@@ -104,7 +108,7 @@ def index_parts(
     service = IndexService(
         manage,
         add,
-        SearchIndex(opened, Queries(extract), queries, threads),
+        SearchIndex(opened, Queries(extract), queries, threads, meter),
         EvaluateIndex(opened),
         ArchiveIndex(opened, manage, archives),
         starts,
