@@ -10,7 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,25 @@ class PageRunner:
     """
 
     def __init__(
-        self, target: str, folder: Path, not_run: Iterable[str], job_for: Callable[[str], str]
+        self,
+        target: str,
+        folder: Path,
+        not_run: Iterable[str],
+        quicker: Mapping[str, str],
+        job_for: Callable[[str], str],
     ) -> None:
+        """`not_run`: how commands begin that are left out; `quicker`: texts that others take the place of."""
         self.target, self.folder = target, folder
         self.ran = 0
         self._not_run, self._job_for = tuple(not_run), job_for
+        self._replaced = {DOCUMENTED_TARGET: target, **quicker}
         self._names: dict[str, Any] = {"__name__": "page", "penult": penult, "client": penult.Client(target)}
 
     def run(self, block: Block) -> None:
         """One block; an error says where the page is wrong."""
         try:
             if block.language == "python":
-                code = block.code.replace(DOCUMENTED_TARGET, self.target)
+                code = self._meant(block.code)
                 # Line numbers of the page, in its name, so that a traceback leads there.
                 exec(compile("\n" * (block.line - 1) + code, block.page, "exec"), self._names)
                 self.ran += 1
@@ -60,11 +67,16 @@ class PageRunner:
             if isinstance(value, penult.Client):
                 value.close()
 
+    def _meant(self, code: str) -> str:
+        for text, other in self._replaced.items():
+            code = code.replace(text, other)
+        return code
+
     def _command(self, line: str) -> None:
         if any(line == prefix or line.startswith(prefix + " ") for prefix in self._not_run):
             return
         self.ran += 1
-        words = shell_words(line.replace(DOCUMENTED_TARGET, self.target))
+        words = shell_words(self._meant(line))
         if words[0] == "penult":
             if JOB_ID in words:
                 words[words.index(JOB_ID)] = self._job_for(words[2])

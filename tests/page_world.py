@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -62,6 +63,8 @@ class PageWorld:
 
     def versions(self) -> None:
         """Three versions of the model `clothing` at least; the first, a head, has the alias `production`."""
+        for job in self._client.jobs.list(["queued", "running"]):
+            self._end_of(job)
         self._model("clothing", 3)
         self._client.models.set_alias("clothing", "production", 1)
 
@@ -82,14 +85,27 @@ class PageWorld:
         for name in ("server", "client"):
             self._authority.issue_files(self.folder, name)
 
+    def cells(self) -> None:
+        """The datasets `cells` and `more-cells`."""
+        self.dataset("cells")
+        self.dataset("more-cells")
+
     def job_for(self, verb: str) -> str:
         """The id of a job that `penult jobs VERB` fits: one to cancel is at work, and so on."""
-        if verb == "resume":
-            return self._client.jobs.list(["cancelled"], limit=1)[0].id
+        if verb in ("plot", "diagnosis"):
+            return self._client.jobs.list(kind="finetune", limit=1)[0].id
         job = self._client.datasets.analyze("flowers")
+        if verb == "resume":
+            job.cancel()
+            self._end_of(job)
+            return job.id if job.refresh().state == "cancelled" else self.job_for(verb)
         if verb != "cancel":
-            job.result(timeout=SECONDS)
+            self._end_of(job)
         return job.id
+
+    def _end_of(self, job: penult.Job[Any]) -> None:
+        for _ in job.watch(timeout=SECONDS):
+            pass
 
     def _model(self, name: str, versions: int) -> None:
         """A model with so many versions at least; what is missing are ensembles, which take no training."""

@@ -45,6 +45,11 @@ def ext4(folder: Path, image: Path, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def reserve(folder: Path, megabytes: int) -> None:
+    """Takes some room, which `clear` gives back."""
+    (folder / _BALLAST).write_bytes(b"\0" * (megabytes << 20))
+
+
 def fill(folder: Path) -> None:
     """Takes all the room that is left."""
     with (folder / _BALLAST).open("ab", buffering=0) as file:

@@ -105,10 +105,10 @@ async def serve(settings: Settings, torch_device: torch.device, jpeg_decoder: Nv
             entrance = await gate(settings, database)
             watching = Watching(settings.metrics_listen, settings.tracing_endpoint)
             held.callback(watching.close)
-        except PenultError as error:
+            return await _serve(settings, database, entrance, watching, torch_device, jpeg_decoder)
+        except PenultError as error:  # such as a database whose damage the first look at jobs finds
             log.error("cannot_start", reason=error.reason, why=error.message, hint=error.hint)
             return 1
-        return await _serve(settings, database, entrance, watching, torch_device, jpeg_decoder)
 
 
 async def _serve(

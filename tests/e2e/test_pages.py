@@ -1,12 +1,14 @@
 """Every command and snippet of README and docs runs, page by page, in the order of the page.
 
 A new page and a new block need nothing here: they run. What a block presumes and the page did not make before
-is named in GIVEN; what cannot run on this machine at all in NOT_RUN, with the reason.
+is named in GIVEN; what cannot run on this machine at all in NOT_RUN, with the reason; what takes minutes runs
+with PENULT_TEST_LONG=1 (TRAINS_A_NETWORK, QUICKER).
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -28,14 +30,29 @@ NOT_RUN: Mapping[str, str] = {
 }
 """How commands begin that are not run, and why."""
 
+LONG = bool(os.environ.get("PENULT_TEST_LONG"))
+TRAINS_A_NETWORK = ("finetune", ".tune(", "penult tune")
+"""A block that says one of these takes minutes, and runs in the long form only; test_finetune.py is about them."""
+
+QUICKER: Mapping[str, str] = {
+    "-s epochs=10": "-s epochs=1 -s preflight=false",
+    "-s learning_rate=proposed": "",
+    "--init-from clothing@3": "--init-from clothing@3 -s epochs=1 -s preflight=false",
+    "epochs=10": "epochs=1, preflight=False",
+    'init_from="cells@1")': 'init_from="cells@1", epochs=1, preflight=False)',
+}
+"""What the long form runs in the place of what would take an hour: the same with less, in this order."""
+
 GIVEN: Mapping[tuple[str, str], tuple[Callable[[PageWorld], None], ...]] = {
     ("docs/sdk.md", "Models"): (PageWorld.dataset,),
     ("docs/sdk.md", "Jobs"): (PageWorld.flowers,),
     ("docs/cli.md", "penult backbones"): (PageWorld.weights,),
     ("docs/cli.md", "penult train DATASET --model NAME"): (PageWorld.dataset,),
+    ("docs/cli.md", "penult finetune DATASET --model NAME"): (PageWorld.versions,),
     ("docs/cli.md", "penult predict MODEL PATHS…"): (PageWorld.versions,),
     ("docs/cli.md", "penult models"): (PageWorld.other_model,),
     ("docs/cli.md", "penult jobs"): (PageWorld.flowers,),
+    ("docs/finetuning.md", "Fine-tuning"): (PageWorld.cells,),
     ("docs/jobs.md", "Jobs"): (PageWorld.flowers,),
     ("docs/models.md", "Models"): (PageWorld.dataset,),
     ("docs/models.md", "What the calls do"): (PageWorld.versions,),
@@ -80,13 +97,15 @@ def world(
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=name_of)
 def test_every_command_and_snippet_of_a_page_runs(page: Path, world: PageWorld) -> None:
-    runner = PageRunner(world.target, world.folder, NOT_RUN, world.job_for)
+    runner = PageRunner(world.target, world.folder, NOT_RUN, QUICKER, world.job_for)
     before: Block | None = None
     try:
         for block in blocks(page):
             if block.language == "json":
                 json.loads(block.code)
             elif block.language in ("python", "sh"):
+                if not LONG and any(words in block.code for words in TRAINS_A_NETWORK):
+                    continue
                 if before is None or block.heading != before.heading:
                     given(world, block)
                 elif block.language != before.language:
@@ -109,5 +128,7 @@ def given(world: PageWorld, block: Block) -> None:
 def test_the_lists_of_exceptions_name_what_is_there() -> None:
     every = [block for page in PAGES for block in blocks(page)]
     assert set(GIVEN) <= {(block.page, block.heading) for block in every}
+    for text in QUICKER:
+        assert any(text in block.code for block in every), f"no page has {text!r}"
     for prefix in NOT_RUN:
         assert any(f"\n{prefix} " in f"\n{block.code}" for block in every), f"no page has {prefix!r}"

@@ -14,7 +14,7 @@ import pytest
 import penult
 from tests.e2e.conftest import RunningServer, running_server
 from tests.pictures import coloured_png, tiny_png
-from tests.volumes import clear, ext4, fill, tmpfs
+from tests.volumes import clear, ext4, fill, reserve, tmpfs
 
 FLAGS = ("--no-allow-download", "--feature-cache-mb", "1", "--min-free-disk-mb", "1")
 SECONDS = 300
@@ -40,7 +40,7 @@ class Kept:
     def index(self, count: int = 50) -> None:
         ids = [str(n) for n in range(self.items, self.items + count)]
         vectors = self.rng.normal(size=(count, DIM)).astype(np.float32)
-        metadata = [{"text": "x" * 4000}] * count
+        metadata = [{"text": "x" * 15000}] * count
         self.client.indexes.get("i").add_vectors(vectors, ids=ids, metadata=metadata)
         self.items += count
 
@@ -102,13 +102,14 @@ def no_fault(server: RunningServer) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_refuses_writes_and_loses_none_before(tmp_path: Path) -> None:
-    with tmpfs(tmp_path / "disk", 48) as disk:
+    with tmpfs(tmp_path / "disk", 40) as disk:
         data_dir = disk / "data"
         with start(data_dir) as server, penult.Client(server.target, timeout=SECONDS) as client:
+            reserve(disk, 12)
             kept = Kept(client)
             kept.upload()
             kept.index()
-            kept.until_refused(lambda: kept.index(200), "DISK_FULL")
+            kept.until_refused(lambda: kept.index(100), "DISK_FULL")
             kept.check()
             fill(disk)
             kept.refuses("DISK_FULL")
