@@ -32,7 +32,7 @@ NOT_RUN: Mapping[str, str] = {
 
 LONG = bool(os.environ.get("PENULT_TEST_LONG"))
 TRAINS_A_NETWORK = ("finetune", ".tune(", "penult tune")
-"""A block that says one of these takes minutes, and runs in the long form only; test_finetune.py is about them."""
+"""A block that says one of these takes minutes, and runs in the long form only."""
 
 QUICKER: Mapping[str, str] = {
     "-s epochs=10": "-s epochs=1 -s preflight=false",
