@@ -5,20 +5,18 @@ A directory appears under its name when all its bytes are on disk, and never cha
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from penult_server.core.errors import DataLoss
 from penult_server.core.model_ports import ArtifactFile
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_faults
 from penult_server.store.files import rename_durably, sync_directory, sync_file, write_durably
 
 MANIFEST = "manifest.json"
@@ -37,7 +35,7 @@ class ArtifactStore:
 
     def add(self, name: str, source: Path) -> int:
         """See core.model_ports.Artifacts."""
-        with _full_disk_said():
+        with disk_faults():
             workspace = Path(tempfile.mkdtemp(dir=self._incoming))
             try:
                 files: dict[str, Any] = {}
@@ -84,7 +82,7 @@ class ArtifactStore:
 
     def link(self, name: str, target: Path) -> None:
         """See core.model_ports.Artifacts. Both must be on one file system."""
-        with _full_disk_said():
+        with disk_faults():
             shutil.copytree(self.open(name), target, copy_function=os.link)
 
     def remove(self, name: str) -> None:
@@ -126,13 +124,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _full_disk_said() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise disk_full() from error
-        raise

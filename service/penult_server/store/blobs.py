@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from penult_server.core.errors import DataLoss
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_faults, disk_full
 from penult_server.store.files import sync_directory, write_durably
 
 SPARE_BYTES = 64 << 20
@@ -67,6 +66,7 @@ class Blobs:
 
         Raises:
             ResourceExhausted: the disk is full, or would be.
+            FailedPrecondition: it cannot be written any more.
         """
         missing = {sha256: data for sha256, data in images.items() if not self.path(sha256).exists()}
         if not missing:
@@ -75,15 +75,11 @@ class Blobs:
         if shutil.disk_usage(self._directory).free < needed:
             raise disk_full()
         folders = {self.path(sha256).parent for sha256 in missing}
-        try:
+        with disk_faults():
             for folder in folders:
                 folder.mkdir(exist_ok=True)
             list(self._writers.map(self._write, missing, missing.values()))
             list(self._writers.map(sync_directory, (*folders, self._directory)))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise disk_full() from error
-            raise
 
     def discard(self, sha256s: Iterable[str]) -> None:
         """Removes files. A crash may bring one back, until `sweep` finds it."""

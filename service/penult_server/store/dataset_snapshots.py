@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from penult_server.core.errors import FailedPrecondition
 from penult_server.core.snapshot import Snapshot, SnapshotExample, examples_file, image_file, to_line
 from penult_server.store import dataset_rows, example_rows
 from penult_server.store.blobs import Blobs
-from penult_server.store.database import Database, disk_full
+from penult_server.store.database import Database
+from penult_server.store.disk import disk_faults
 
 _ROWS = 1000
 _ATTEMPTS = 5
@@ -30,17 +30,13 @@ class DatabaseSnapshots:
 
     def take(self, name: str, directory: Path) -> None:
         """See core.dataset_ports.DatasetSnapshots."""
-        try:
+        with disk_faults():
             for _ in range(_ATTEMPTS):
                 snapshot, missing = self._take(name, directory)
                 # A file that is missing without a change is damage, and the job's to report.
                 if not missing or self._revision(name) == snapshot.revision:
                     snapshot.write(directory)
                     return
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise disk_full() from error
-            raise
         raise FailedPrecondition(
             "DATASET_CHANGES", f"dataset {name!r} keeps losing images", hint="try again once it is at rest"
         )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
-from penult_server.core.errors import PenultError, ResourceExhausted
+from penult_server.core.errors import PenultError
 
 
 class Dialect(Protocol):
@@ -34,10 +34,3 @@ class Dialect(Protocol):
     def close(self) -> None:
         """Closes every connection; none may be in use."""
         ...
-
-
-def disk_full() -> ResourceExhausted:
-    """What every store answers when there is no room left."""
-    return ResourceExhausted(
-        "DISK_FULL", "the disk of the server's data directory is full", hint="free some space on the server"
-    )

@@ -23,7 +23,8 @@ import sqlalchemy as sa
 from penult_server.core.indexes import Index
 from penult_server.store import index_rows, item_rows
 from penult_server.store.blobs import SPARE_BYTES, Blobs
-from penult_server.store.database import Database, disk_full
+from penult_server.store.database import Database
+from penult_server.store.disk import disk_faults, disk_full
 from penult_server.store.index_items import DatabaseItems
 from penult_server.store.received_index import ReceivedArchive
 from penult_server.store.zip_files import PackedZip, ZipMembers
@@ -46,9 +47,10 @@ class ZipArchives:
 
     def pack(self, index_id: int, *, with_images: bool) -> PackedZip:
         """See core.archive_index.IndexArchives."""
-        workspace = Path(tempfile.mkdtemp(dir=self._directory))
+        with disk_faults():
+            workspace = Path(tempfile.mkdtemp(dir=self._directory))
         try:
-            with self._database.read() as connection:
+            with disk_faults(), self._database.read() as connection:
                 index = index_rows.get(connection, index_id)
                 self._check_room(index)
                 pictures = self._hold_pictures(connection, index, workspace) if with_images else []
@@ -58,9 +60,6 @@ class ZipArchives:
                     for sha256 in pictures:
                         archive.write(workspace / sha256, f"images/{sha256[:2]}/{sha256[2:]}")
             return PackedZip(path)
-        except OSError as error:
-            shutil.rmtree(workspace, ignore_errors=True)
-            raise disk_full() from error
         except BaseException:
             shutil.rmtree(workspace, ignore_errors=True)
             raise
@@ -69,7 +68,8 @@ class ZipArchives:
         """See core.archive_index.IndexArchives."""
         if shutil.disk_usage(self._directory).free < size_bytes + SPARE_BYTES:
             raise disk_full()
-        return ReceivedArchive(Path(tempfile.mkdtemp(dir=self._directory)))
+        with disk_faults():
+            return ReceivedArchive(Path(tempfile.mkdtemp(dir=self._directory)))
 
     def _check_room(self, index: Index) -> None:
         needed = index.item_count * (4 * index.spec.dim + 200) + SPARE_BYTES

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_faults
 from penult_server.store.files import sync_directory, sync_file
 
 
@@ -21,10 +21,8 @@ class JobDirectories:
     def create(self, job_id: str) -> Path:
         """See core.job_ports.JobDirectories."""
         path = self.path(job_id)
-        try:
+        with disk_faults():
             path.mkdir()
-        except OSError as error:
-            raise disk_full() from error
         return path
 
     def path(self, job_id: str) -> Path:

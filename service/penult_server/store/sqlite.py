@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from penult_server.core.errors import DataLoss, FailedPrecondition, PenultError
-from penult_server.store.dialect import disk_full
+from penult_server.core.errors import DataLoss, PenultError
+from penult_server.store.disk import disk_full, disk_read_only
 
 # A write waits for the one before it; only a process that is no server could hold the lock for long.
 _BUSY_MILLISECONDS = 30_000
@@ -47,12 +47,8 @@ class Sqlite:
         text = str(error.orig)
         if "disk is full" in text:
             return disk_full()
-        if "readonly database" in text:
-            return FailedPrecondition(
-                "DISK_READ_ONLY",
-                "the server's data directory cannot be written any more",
-                hint="look at the server's disk",
-            )
+        if "readonly database" in text or "disk I/O error" in text:
+            return disk_read_only()
         if "malformed" in text or "not a database" in text:
             return DataLoss(
                 "DATABASE_DAMAGED",
