@@ -14,7 +14,7 @@ from typing import IO
 
 from penult_server.core.archives import CHUNK_BYTES, FileFacts
 from penult_server.core.errors import InvalidArgument
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_faults
 
 SUMS = "SHA256SUMS"
 _BLOCK = 1 << 20
@@ -100,10 +100,8 @@ class ReceivedZip:
         assert self._file is not None
         self._digest.update(chunk)
         self._size += len(chunk)
-        try:
+        with disk_faults():
             self._file.write(chunk)
-        except OSError as error:
-            raise disk_full() from error
 
     def facts(self) -> FileFacts:
         """See core.archives.ReceivedFile."""
