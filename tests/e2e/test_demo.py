@@ -69,8 +69,12 @@ def test_folder_of_classes_gets_a_classifier_and_a_report(run: Run, photos: Path
     assert "Confusion" in html
     assert "broken.jpg" in html
     assert "tf_efficientnet_lite0" in html
-    # Each held-out photo (2 a class) with its 5 nearest of the other 12.
-    assert html.count("<img ") == 4 * (1 + 5)
+    # Each held-out photo (2 a class) with its 5 nearest of the other 12, and those 12 on the contact sheet.
+    assert html.count("<img ") == 4 * (1 + 5) + 12
+    sheet = re.findall(
+        r"<figcaption>(\w+)</figcaption>", html.split("Contact sheet")[1].split("</section>")[0]
+    )
+    assert sheet in (["temple"] * 6 + ["flower"] * 6, ["flower"] * 6 + ["temple"] * 6), "alike next to alike"
     assert html.count('<figure class="') == 4 * 5
 
 
@@ -91,7 +95,7 @@ def test_flat_folder_gets_neighbours_only(run: Run, photos: Path, tmp_path: Path
     assert "Accuracy" not in done.stdout
     html = page(tmp_path)
     assert "Confusion" not in html
-    assert html.count("<img ") == 6 * (1 + 5)
+    assert html.count("<img ") == 6 * (1 + 5) + 8
 
 
 @pytest.mark.parametrize(

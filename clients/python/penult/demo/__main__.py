@@ -18,7 +18,7 @@ from penult.demo import photos
 from penult.demo.classify import Outcome, classify
 from penult.demo.errors import DemoError
 from penult.demo.findings import Findings
-from penult.demo.neighbours import nearest, pick_queries, same_label_share
+from penult.demo.neighbours import contact_sheet, nearest, pick_queries, same_label_share
 from penult.demo.photos import PhotoSet
 from penult.demo.report import percent, write_report
 from penult.demo.server import running_server
@@ -27,6 +27,7 @@ from penult.types import Features
 SEED = 0
 NEIGHBOURS = 5
 QUERIES = 6
+SHEET = 60
 SAME_FEATURE = 1e-4
 """Largest relative difference of two features that count as the same."""
 
@@ -83,6 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
         queries, candidates = (outcome.test, outcome.train) if outcome else (everything, everything)
         _say("Index", f"{len(candidates)} photos, searched with {len(queries)}")
         hoods = nearest(client, photo_set, backbone.name, queries, candidates, NEIGHBOURS)
+        sheet = contact_sheet(client, SHEET, SEED)
     same_label = (
         _compare_neighbours(photo_set, outcome, same_label_share(hoods, photo_set.labels))
         if outcome
@@ -92,6 +94,8 @@ def run(arguments: argparse.Namespace) -> None:
     findings = Findings(
         photo_set, backbone, fingerprint, images_per_second, errors, difference, broken,
         queries=[hoods[i] for i in pick_queries(queries, photo_set.labels, QUERIES, SEED)],
+        index_count=len(candidates),
+        sheet=sheet,
         same_label=same_label,
         outcome=outcome,
     )  # fmt: skip

@@ -22,6 +22,8 @@ class Findings:
             one it got in the collection.
         broken: what the server said to a file that is cut short.
         queries: the neighbourhoods to show.
+        index_count: photos in the index.
+        sheet: some of them, alike next to alike.
         same_label: share of all held-out photos' neighbours with the label of their query, and the share
             that chance would give; None without classes.
         outcome: None without classes.
@@ -35,5 +37,7 @@ class Findings:
     alone_difference: float
     broken: ItemError
     queries: Sequence[Neighbourhood]
+    index_count: int
+    sheet: Sequence[int]
     same_label: tuple[float, float] | None
     outcome: Outcome | None

@@ -58,6 +58,24 @@ def nearest(
     ]
 
 
+def contact_sheet(client: penult.Client, count: int, seed: int) -> list[int]:
+    """Positions of up to `count` photos of the index, drawn at random, each followed by the one most like it.
+
+    A walk from photo to photo that always takes the nearest one that is left.
+    """
+    index = client.indexes.get(INDEX)
+    ids = [item.id for item in index.items()]
+    chosen = np.random.default_rng(seed).permutation(len(ids))[:count]
+    vectors = index.vectors([ids[i] for i in chosen])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = vectors @ vectors.T
+    walk, left = [0], set(range(1, len(chosen)))
+    while left:
+        walk.append(max(left, key=lambda other: cosines[walk[-1], other]))
+        left.remove(walk[-1])
+    return [int(ids[chosen[place]]) for place in walk]
+
+
 def same_label_share(found: Sequence[Neighbourhood], labels: Sequence[str]) -> float:
     """Share of neighbours that carry the label of their query."""
     pairs = [labels[hood.query] == labels[other] for hood in found for other in hood.neighbours]

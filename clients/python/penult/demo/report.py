@@ -16,6 +16,7 @@ from penult.demo.thumbnails import thumbnail
 MISTAKES = 8
 MAX_CONFUSION_CLASSES = 12
 MAX_NARROW_CLASSES = 3
+_SMALL = 112
 
 
 def write_report(findings: Findings, folder: Path) -> Path:
@@ -37,7 +38,7 @@ def _page(found: Findings) -> str:
     parts = [_header(found), _tiles(found)]
     if outcome:
         parts.append(_accuracy(found, outcome))
-    parts.append(_neighbours(found))
+    parts += [_neighbours(found), _sheet(found)]
     if outcome:
         parts.append(_mistakes(found.photo_set, outcome))
     facts = _backbone(found)
@@ -139,6 +140,23 @@ def _neighbours(found: Findings) -> str:
         )
     rows = "".join(_hood(hood, found.photo_set) for hood in found.queries)
     return f'<section><h2>Nearest neighbours</h2><p class="soft">{said}</p>{rows}</section>\n'
+
+
+def _sheet(found: Findings) -> str:
+    photos = found.photo_set
+    cards = []
+    for position in found.sheet:
+        picture = thumbnail(photos.paths[position], photos.name(position), _SMALL)
+        caption = f"<figcaption>{escape(photos.labels[position])}</figcaption>" if photos.labels else ""
+        cards.append(f"<figure>{picture}{caption}</figure>")
+    said = (
+        f"{len(found.sheet)} of the {found.index_count} photos in the index, drawn at random; each is "
+        "followed by the one most like it of those that are left."
+    )
+    return (
+        f'<section><h2>Contact sheet</h2><p class="soft">{said}</p>'
+        f'<div class="sheet">{"".join(cards)}</div></section>\n'
+    )
 
 
 def _hood(hood: Neighbourhood, photos: PhotoSet) -> str:

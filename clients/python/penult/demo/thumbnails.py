@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 SIDE = 224
 
 
-def thumbnail(path: Path | io.BytesIO, description: str) -> str:
+def thumbnail(path: Path | io.BytesIO, description: str, side: int = SIDE) -> str:
     """An <img> with the picture inside it, or a blank where this machine cannot draw the file."""
     try:
         with Image.open(path) as picture:
-            small = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (SIDE, SIDE))
+            small = ImageOps.fit(ImageOps.exif_transpose(picture).convert("RGB"), (side, side))
     except (OSError, ValueError, Image.DecompressionBombError):
         return f'<div class="blank" title="{escape(description)}"></div>'
     file = io.BytesIO()

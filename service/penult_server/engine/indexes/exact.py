@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import functools
+import os
 from collections.abc import Iterable, Iterator
 
 import faiss
@@ -13,6 +16,8 @@ from penult_server.engine.indexes.rows import ArrayBlock, RowsView
 PIECE_ROWS = 8192
 """Rows that are gathered or converted at once."""
 _SCORE_BYTES = 64 << 20
+# Multiplications that take a core about half a millisecond, ten times what it takes to hand them over.
+_WORTH_A_THREAD = 2_000_000
 # Squared lengths between these are exact enough as float32; others are scaled first.
 _LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e30
 NOTHING = -1
@@ -50,17 +55,47 @@ def pieces(
 
 def nearest(queries: np.ndarray, searched: Pieces, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
     """The k best rows for each query, and how good they are, best first; NOTHING where there are fewer."""
-    found, goodness = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+    found = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
     for numbers, vectors in searched:
         good, at = _nearest_of(queries, vectors, min(k, len(vectors)), metric)
         at = at + numbers if isinstance(numbers, int) else np.where(at >= 0, numbers[at], NOTHING)
-        if not found.size:
-            found, goodness = at, good
-            continue
-        found, goodness = np.hstack([found, at]), np.hstack([goodness, good])
-        best = np.argsort(-goodness, axis=1, kind="stable")[:, :k]
-        found, goodness = np.take_along_axis(found, best, 1), np.take_along_axis(goodness, best, 1)
-    return found, goodness
+        found = _merged(found, (at, good), k) if found[0].size else (at, good)
+    return found
+
+
+def nearest_from(
+    queries: np.ndarray, rows: RowsView, first: int, k: int, metric: Metric, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same over all rows from `first` on, on up to `threads` threads.
+
+    FAISS gives each query to one thread. Where there are fewer queries, the rows are shared out instead.
+    """
+    total = rows.count - first
+    parts = min(threads // len(queries), total * rows.dim * len(queries) // _WORTH_A_THREAD)
+    if parts < 2:
+        return nearest(queries, pieces(rows, first, None), k, metric)
+    bounds = [first + total * part // parts for part in range(parts + 1)]
+
+    def part(start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        faiss.omp_set_num_threads(1)
+        return nearest(queries, rows.parts(start, end, PIECE_ROWS), min(k, end - start), metric)
+
+    found, *others = _scanners().map(part, bounds[:-1], bounds[1:])
+    return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
+
+
+@functools.cache
+def _scanners() -> concurrent.futures.ThreadPoolExecutor:
+    return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="scan")
+
+
+def _merged(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of both, best first."""
+    rows, goodness = (np.hstack(pair) for pair in zip(one, other, strict=True))
+    best = np.argsort(-goodness, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(rows, best, 1), np.take_along_axis(goodness, best, 1)
 
 
 def _nearest_of(

@@ -110,7 +110,8 @@ class FaissIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """See VectorIndex."""
         prepared = prepare_queries(queries, self._spec)
-        faiss.omp_set_num_threads(self._threads)  # holds for the calling thread alone
+        # Holds for the calling thread alone. FAISS gives a query to one thread; others would only spin.
+        faiss.omp_set_num_threads(min(self._threads, max(1, len(queries))))
         with self._swap:
             state = self._state
             excluded = [self._slots.find(keys) for keys in exclude]
@@ -118,7 +119,7 @@ class FaissIndex:
         may = few if few is None else np.sort(few)
         if allowed is not None and may is None:
             may = living_rows(state.keys, state.alive, allowed.keys)
-        wanted = Wanted(prepared, k, may, excluded)
+        wanted = Wanted(prepared, k, may, excluded, self._threads)
         rows, good = search(state, wanted)
         missing = rows == NOTHING
         scores = as_scores(good, self._spec.metric)

@@ -31,13 +31,14 @@ class Wanted:
     """What is searched for: float32 (Q, dim) prepared queries, and k.
 
     `allowed` holds the living rows that may be found, rising, or is None for all of them; `excluded`
-    the rows that each query must not find, or is empty.
+    the rows that each query must not find, or is empty. `threads` may serve few queries over many rows.
     """
 
     queries: np.ndarray
     k: int
     allowed: np.ndarray | None = None
     excluded: Sequence[np.ndarray] = ()
+    threads: int = 1
 
     def only(self, chosen: np.ndarray) -> Wanted:
         """The same for some of the queries, by their positions, rising."""
@@ -95,8 +96,12 @@ def _scan(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The k best of the `ask` nearest rows, with goodness, and that of the worst of these rows."""
     total = state.rows.count - first if chosen is None else len(chosen)
-    rows = exact.pieces(state.rows, first, chosen)
-    candidates, known = exact.nearest(wanted.queries, rows, min(ask, total), state.metric)
+    k = min(ask, total)
+    if chosen is None:
+        near = exact.nearest_from(wanted.queries, state.rows, first, k, state.metric, wanted.threads)
+    else:
+        near = exact.nearest(wanted.queries, exact.pieces(state.rows, first, chosen), k, state.metric)
+    candidates, known = near
     if state.metric != "cosine":  # matrix products give cosines to the last bits, but distances not so
         known = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
         return *_rank(state, wanted, candidates, known), known.min(axis=1)
