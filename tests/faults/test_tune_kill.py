@@ -55,6 +55,14 @@ def worker(directory: Path) -> Iterator[Any]:
         process.wait()
 
 
+def child_of(pid: int) -> int:
+    """The only process that a worker has started: that of its trials."""
+    (child,) = [
+        child for file in Path(f"/proc/{pid}/task").glob("*/children") for child in file.read_text().split()
+    ]
+    return int(child)
+
+
 def said(process: Any) -> Iterator[str]:
     for line in process.stdout:
         message = json.loads(line)
@@ -74,9 +82,16 @@ def test_a_killed_study_goes_on_and_ends_as_an_undisturbed_one(
         job.tune_job(task_in(tmp_path / "whole")[0], PARAMETERS)
         torch.set_num_threads(before)
     with worker(tmp_path / "killed") as process:
+        lines = []
         for text in said(process):
+            lines.append(text)
+            if text.startswith("trial 1: epoch 1: ") and "again" not in lines:
+                lines.append("again")
+                os.kill(child_of(process.pid), signal.SIGKILL)
             if text.startswith("trial 2: epoch 1: "):
                 break
+        assert any(text.startswith("trial 1: its process was lost (exit status -9)") for text in lines)
+        assert any(text.startswith("trial 1: goes on after step ") for text in lines)
         process.kill()
         process.wait()
         # Its trial's process dies with it: nothing of it may write where the next run does.

@@ -79,6 +79,14 @@ def as_struct(parameters: Mapping[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
+def from_struct(message: struct_pb2.Struct) -> dict[str, Any]:
+    """As JSON; whole numbers, which a Struct cannot tell from others, as such."""
+    return {
+        key: int(value) if isinstance(value, float) and _is_whole(value) else value
+        for key, value in json_format.MessageToDict(message).items()
+    }
+
+
 def schedule(message: pb.DrawScheduleResponse) -> Schedule:
     """The schedule without its message."""
     return Schedule(tuple(message.factors), message.peak_rate or None, message.png)
@@ -225,10 +233,7 @@ def _lineage(message: version_pb.Lineage) -> Lineage:
         backbone=message.backbone,
         fingerprint=message.fingerprint,
         head=message.head,
-        parameters={
-            key: int(value) if isinstance(value, float) and _is_whole(value) else value
-            for key, value in json_format.MessageToDict(message.parameters).items()
-        },
+        parameters=from_struct(message.parameters),
         augment=message.augment,
         code_version=message.code_version,
         parent=message.parent,

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import json_format
-
 from penult._datasets import new_request_id
-from penult._models import as_struct, model
+from penult._models import as_struct, from_struct, model
 from penult.tuning_types import Space, Trial, TrialState, Tuning
 from penult.v1 import model_pb2 as pb
 from penult.v1 import tuning_pb2
@@ -69,7 +67,7 @@ def tuning(message: tuning_pb2.Tuning) -> Tuning:
         best_trial=message.best_trial,
         search=message.search,
         pruner=message.pruner,
-        spaces=tuple(json_format.MessageToDict(space) for space in message.spaces),
+        spaces=tuple(map(from_struct, message.spaces)),
         validation_count=message.validation_count,
         notes=tuple(message.notes),
         seconds=message.seconds,
@@ -80,7 +78,7 @@ def _trial(message: tuning_pb2.Trial) -> Trial:
     return Trial(
         number=message.number,
         stage=message.stage,
-        settings=json_format.MessageToDict(message.settings),
+        settings=from_struct(message.settings),
         state=_STATES.get(message.state, "failed"),
         accuracies=tuple(message.accuracies),
         losses=tuple(message.losses),

@@ -72,4 +72,4 @@ class Tuning:
     @property
     def best(self) -> Trial:
         """The trial that the model is of. Not in a list of jobs, which leaves the trials out."""
-        return next(trial for trial in self.trials if trial.number == self.best_trial)
+        return {trial.number: trial for trial in self.trials}[self.best_trial]

@@ -128,8 +128,18 @@ def parse_space(
 
 
 def to_json(space: Space) -> dict[str, Any]:
-    """As `parse_space` reads it."""
+    """What `from_json` reads."""
     return {name: _parameter_json(parameter) for name, parameter in space.items()}
+
+
+def as_given(space: Space) -> dict[str, Any]:
+    """As a client could have sent it."""
+    return {
+        name: {key: end for key, end in values.items() if key != "whole"}
+        if isinstance(values, dict)
+        else values
+        for name, values in to_json(space).items()
+    }
 
 
 def from_json(values: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -159,20 +169,15 @@ def grid(space: Space, points: int) -> list[dict[str, Value]]:
     """
     names = sorted(space)
     axes = [space[name].points(points) for name in names]
-    if math.prod(map(len, axes)) > MAX_GRID:
-        raise grid_too_large(axes, MAX_GRID)
+    size = math.prod(map(len, axes))
+    if size > MAX_GRID:
+        raise InvalidArgument(
+            "GRID_TOO_LARGE",
+            f"the grid has {size} points; at most {MAX_GRID}",
+            field="space",
+            hint="fewer points, fewer parameters, or search='random'",
+        )
     return [dict(zip(names, values, strict=True)) for values in itertools.product(*axes)]
-
-
-def grid_too_large(axes: Sequence[Sequence[Value]], most: int) -> InvalidArgument:
-    """The refusal of a grid of these axes where `most` points can be tried."""
-    size = " x ".join(str(len(axis)) for axis in axes)
-    return InvalidArgument(
-        "GRID_TOO_LARGE",
-        f"a grid of {size} has {math.prod(map(len, axes))} points, and there are {most} trials for it",
-        field="trials",
-        hint="more trials, fewer points, fewer parameters, or search='random'",
-    )
 
 
 def narrowed(space: Space, best: Point, good: Sequence[Point], share: float = 1 / 3) -> dict[str, Parameter]:

@@ -34,10 +34,7 @@ class TuningMethods(Protocol):
         ...
 
     def budget(self, methods: Mapping[str, Any], space: Space) -> tuple[int | None, float]:
-        """How many points the search has for this space, None for any; the usual share of a second stage.
-
-        Raises InvalidArgument GRID_TOO_LARGE.
-        """
+        """How many points the search has for this space, None for any; the usual share of a second stage."""
         ...
 
 

@@ -12,6 +12,7 @@ from penult_server.core.search_space import (
     Choice,
     Range,
     Space,
+    as_given,
     at_edge,
     contains,
     draw,
@@ -107,6 +108,9 @@ def test_a_range_at_an_end_moves_inward() -> None:
 @given(SPACES)
 def test_a_space_survives_json(space: Any) -> None:
     assert from_json(to_json(space)) == space
+    whole = {name for name, parameter in space.items() if isinstance(parameter, Range) and parameter.whole}
+    again, fixed = parse_space(as_given(space), whole)
+    assert {**again, **{name: Choice((value,)) for name, value in fixed.items()}} == space
 
 
 def test_a_grid_is_every_combination() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from pydantic import Field
 
-from penult_server.core.search_space import MAX_GRID, Point, Space, grid, grid_too_large
+from penult_server.core.search_space import Point, Space, grid
 from penult_server.core.tuning import Study
 from penult_server.engine.tuning.options import Options
 from penult_server.engine.tuning.search import SearchWay, search_way
@@ -26,12 +26,8 @@ class GridSearch(SearchWay):
     Options = GridOptions
 
     def points(self, space: Space, options: GridOptions) -> int:
-        """See SearchWay. Raises InvalidArgument GRID_TOO_LARGE."""
-        axes = [parameter.points(options.points) for parameter in space.values()]
-        size = math.prod(map(len, axes))
-        if size > MAX_GRID:
-            raise grid_too_large(axes, MAX_GRID)
-        return size
+        """See SearchWay."""
+        return math.prod(len(parameter.points(options.points)) for parameter in space.values())
 
     def propose(self, study: Study, stage: int, options: GridOptions, count: int) -> Point | None:
         """See SearchWay."""

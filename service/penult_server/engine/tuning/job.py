@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from penult_server.core.errors import FailedPrecondition
-from penult_server.core.search_space import Choice, Space, from_json, to_json
+from penult_server.core.search_space import Choice, Space, as_given, from_json
 from penult_server.core.tuning import KIND, Study, Trial, TuningPlan
 from penult_server.core.tuning_notes import notes
 from penult_server.engine.finetune.finish import MODEL
@@ -117,7 +117,7 @@ def described(study: Study) -> dict[str, Any]:
             }
             for trial in study.trials
         ],
-        "spaces": [to_json(space) for space in study.spaces],
+        "spaces": [as_given(space) for space in study.spaces],
         "seconds": study.clock,
     }
 

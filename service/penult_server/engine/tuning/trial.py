@@ -30,6 +30,8 @@ from penult_server.engine.workers.messages import Channel
 from penult_server.engine.workers.parent import die_with_the_parent
 from penult_server.engine.workers.task import Task
 
+_LARGE = 1e9
+"""In place of a loss that is not finite, which JSON has no word for."""
 TRAINING = "training"
 """Directory of what all trials share, in the job's directory."""
 
@@ -103,7 +105,7 @@ def train_trial(
     job = prepare_run(fresh(examined), settings, place, shared, device, quiet)
 
     def ask(epoch: int, score: Score) -> str:
-        return verdict(epoch, score.accuracy, score.loss)
+        return verdict(epoch, score.accuracy, min(score.loss, _LARGE))
 
     run = finetune(job.model, job.material, settings, job.rate, job.place, task, start=job.start, verdict=ask)
     trained = [values for name, values in run.best.items() if name != "probe"]
