@@ -28,6 +28,10 @@ DATA_DIR ?= penult-data
 LISTEN ?= 127.0.0.1:50051
 ARGS ?=
 
+# End-to-end tests of what is kept in the database.
+LASTING := $(addprefix tests/e2e/test_,$(addsuffix .py,datasets finetune indexes jobs models moving postgresql \
+	sdk_datasets sdk_indexes))
+
 .PHONY: help demo test test-faults image-test serve bench lint proto clean \
 	check-stubs check-protos check-breaking check-style check-types check-imports check-tests
 
@@ -43,8 +47,8 @@ test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tes
 
 test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
 	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults $(ARGS)
-	@# And everything end to end with the rows in PostgreSQL, where that is installed.
-	@PENULT_TEST_LONG=1 PENULT_TEST_POSTGRESQL=1 $(BIN)/python -m pytest tests/e2e $(ARGS)
+	@# And what lasts once more with its rows in PostgreSQL, where that is installed.
+	@PENULT_TEST_LONG=1 PENULT_TEST_POSTGRESQL=1 $(BIN)/python -m pytest $(LASTING) $(ARGS)
 
 image-test: ## Build the image and run it without a Docker engine (Debian, root); FULL=1 for all of it
 	@deploy/image-test.sh

@@ -18,8 +18,6 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.databases import shared_cluster
-
 START_SECONDS = 400
 
 
@@ -70,6 +68,8 @@ def running_server(
     """A server with these flags; killed at the end of the block if it still runs."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PENULT_")}
     if os.environ.get("PENULT_TEST_POSTGRESQL"):  # all end-to-end tests on the other database
+        from tests.databases import shared_cluster
+
         env.setdefault("PENULT_DATABASE_URL", shared_cluster().of(data_dir))
     process = subprocess.Popen(
         [

@@ -1,6 +1,6 @@
 """The server with its rows in PostgreSQL: everything that lasts, an outage, kill -9, a backup under load.
 
-With PENULT_TEST_POSTGRESQL=1 the other end-to-end tests run on it too.
+With PENULT_TEST_POSTGRESQL=1 other end-to-end tests run on it too: `make test-faults` does that.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def test_everything_lasts_in_postgresql(postgresql: Cluster, tmp_path: Path) -> 
     if not os.environ.get("PENULT_TEST_LONG"):
         return  # that rows go from any database to any is in tests/unit/store/test_backup.py
     operator("restore", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "again"))
-    with running_server(tmp_path / "again") as server, penult.Client(server.target) as client:
+    again = running_server(tmp_path / "again", PENULT_DATABASE_URL="")
+    with again as server, penult.Client(server.target) as client:
         check(client)
         assert client.datasets.get("killed").counts.total >= 21

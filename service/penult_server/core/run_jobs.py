@@ -156,7 +156,6 @@ class JobRunner:
         """One run of a job, from its start to what comes of it."""
         try:
             job = await self._advance(job_id, JobSignal.START)
-            CALLER.set(job.owner)  # in this task alone
         except (NotFound, FailedPrecondition):  # cancelled or deleted at the last moment
             return None
         try:
@@ -172,6 +171,7 @@ class JobRunner:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _work_on(self, job: Job) -> WorkerEnd:
+        CALLER.set(job.owner)
         directory = self._directories.path(job.id)
         clock = TimeLeft(time.monotonic)
         if stage := self._stages.get(job.kind):
@@ -220,6 +220,7 @@ class JobRunner:
         if (await asyncio.to_thread(self._store.get, job.id)).cancelling:
             await self._fail(job, CANCELLED)
             return
+        CALLER.set(job.owner)
         if publish := self._publish.get(job.kind):
             try:
                 made = await asyncio.to_thread(publish, job, self._directories.path(job.id), made)

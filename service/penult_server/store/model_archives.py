@@ -31,7 +31,7 @@ from penult_server.core.models import (
 from penult_server.core.own_backbones import model_of
 from penult_server.store.artifacts import MANIFEST
 from penult_server.store.blobs import SPARE_BYTES
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_faults, disk_full
 from penult_server.store.zip_files import PackedZip, ReceivedZip, ZipMembers
 
 FORMAT = 1
@@ -64,23 +64,11 @@ class ZipModelArchives:
         """See core.archive_model.ModelArchives."""
         if shutil.disk_usage(self._directory).free < sum(v.size_bytes for v in versions) + SPARE_BYTES:
             raise disk_full()
-        workspace = Path(tempfile.mkdtemp(dir=self._directory))
+        with disk_faults():
+            workspace = Path(tempfile.mkdtemp(dir=self._directory))
         try:
-            # Second names of the files, so that none is lost while the archive is written.
-            for place, version in enumerate(versions):
-                if version.artifact:
-                    self._artifacts.link(version.artifact, workspace / str(place))
-            with zipfile.ZipFile(workspace / "archive", "w") as archive:
-                members = ZipMembers(archive)
-                with members.member(CARD) as write:
-                    write(json.dumps({"format": FORMAT, "versions": _cards(versions)}, indent=1).encode())
-                for place in range(len(versions)):
-                    _pack_files(members, workspace / str(place), f"versions/{place}")
-                members.finish()
-            return PackedZip(workspace / "archive")
-        except OSError as error:
-            shutil.rmtree(workspace, ignore_errors=True)
-            raise disk_full() from error
+            with disk_faults():
+                return self._pack(versions, workspace)
         except BaseException:
             shutil.rmtree(workspace, ignore_errors=True)
             raise
@@ -89,7 +77,22 @@ class ZipModelArchives:
         """See core.archive_model.ModelArchives. The bytes are needed three times, from file to model."""
         if shutil.disk_usage(self._directory).free < 3 * size_bytes + SPARE_BYTES:
             raise disk_full()
-        return ReceivedModelArchive(Path(tempfile.mkdtemp(dir=self._directory)), archive_invalid)
+        with disk_faults():
+            return ReceivedModelArchive(Path(tempfile.mkdtemp(dir=self._directory)), archive_invalid)
+
+    def _pack(self, versions: Sequence[ModelVersion], workspace: Path) -> PackedZip:
+        # Second names of the files, so that none is lost while the archive is written.
+        for place, version in enumerate(versions):
+            if version.artifact:
+                self._artifacts.link(version.artifact, workspace / str(place))
+        with zipfile.ZipFile(workspace / "archive", "w") as archive:
+            members = ZipMembers(archive)
+            with members.member(CARD) as write:
+                write(json.dumps({"format": FORMAT, "versions": _cards(versions)}, indent=1).encode())
+            for place in range(len(versions)):
+                _pack_files(members, workspace / str(place), f"versions/{place}")
+            members.finish()
+        return PackedZip(workspace / "archive")
 
 
 class ReceivedModelArchive(ReceivedZip):
@@ -131,9 +134,10 @@ class ReceivedModelArchive(ReceivedZip):
             if not (found := _FILE.fullmatch(name)) or PurePosixPath(name).name == MANIFEST:
                 raise archive_invalid("it holds a file of a name that none has")
             target = self.workspace / "versions" / found[1] / found[2]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(name) as source, open(target, "xb") as file:
-                shutil.copyfileobj(source, file, _BLOCK)
+            with disk_faults():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(name) as source, open(target, "xb") as file:
+                    shutil.copyfileobj(source, file, _BLOCK)
 
     def _version(self, place: int, card: Mapping[str, Any]) -> ArchivedVersion:
         labels, members = tuple(card["labels"]), tuple(card["members"])
