@@ -23,6 +23,7 @@ _USAGE = """usage: penult-server COMMAND [OPTIONS]
 
 commands:
   serve     run the server in the foreground (serve --help lists every setting)
+  join      lend this machine to a fine-tuning of a server on another
   keys      make, show and revoke API keys
   backup    copy all that a server keeps, also while it runs
   restore   make a data directory of a backup
@@ -36,6 +37,7 @@ _COMMANDS = {
     "backup": ("commands.backup", "backup_command"),
     "restore": ("commands.backup", "restore_command"),
     "doctor": ("commands.doctor", "doctor_command"),
+    "join": ("commands.join", "join_command"),
     "keys": ("commands.keys", "keys_command"),
 }
 

@@ -196,7 +196,7 @@ async def _serve(
         backbones=BackboneService(describe, importer),
         datasets=DatasetService(ManageDatasets(datasets), upload, analyze),
         indexes=indexes.service,
-        jobs=JobService(jobs, models.plots),
+        jobs=JobService(jobs, models.finish, models.plots),
         access=entrance.access,
         models=models.service,
         max_message_bytes=settings.max_message_mb << 20,

@@ -161,6 +161,11 @@ class Settings(BaseSettings):
     max_workers: int = Field(
         1, ge=1, le=64, description="Jobs that run at once, each in a process of its own."
     )
+    rendezvous: str | None = Field(
+        None,
+        description="`HOST:PORT` of this machine at which others join a fine-tuning of several `nodes`, in a "
+        "trusted network: there is no key and no encryption.",
+    )
     max_queued_jobs: int = Field(1000, ge=1, description="Most jobs that wait; past it TOO_MANY_JOBS.")
     max_queued_jobs_per_key: int = Field(500, ge=1, description="Most jobs of one API key that wait.")
     keep_jobs: int = Field(1000, ge=0, description="Most ended jobs that are kept; the oldest go first.")

@@ -67,6 +67,10 @@ class AsyncJob(JobInfo, Generic[R]):
         """Ends it within seconds; nothing of it becomes visible."""
         return await AsyncJobs(self._link).cancel(self.id)
 
+    async def finish(self) -> AsyncJob[R]:
+        """Ends a fine-tuning after its present epoch: the best so far becomes its result."""
+        return await AsyncJobs(self._link).finish(self.id)
+
     async def resume(self) -> AsyncJob[R]:
         """Queues it again after a failure or a cancel; it goes on from what it saved."""
         return await AsyncJobs(self._link).resume(self.id)
@@ -105,6 +109,15 @@ class AsyncJobs:
         """Ends it within seconds; one that has ended stays as it is."""
         request = pb.CancelJobRequest(id=id, request_id=new_request_id())
         return await self._job(self._stub.CancelJob, request, timeout)
+
+    async def finish(self, id: str, *, timeout: float | None = None) -> AsyncJob[Any]:
+        """Ends a fine-tuning after its present epoch: the best so far becomes its result.
+
+        One that has failed or was cancelled is queued again for that. Raises FailedPrecondition for jobs of
+        other kinds.
+        """
+        request = pb.FinishJobRequest(id=id, request_id=new_request_id())
+        return await self._job(self._stub.FinishJob, request, timeout)
 
     async def resume(self, id: str, *, timeout: float | None = None) -> AsyncJob[Any]:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""

@@ -80,6 +80,10 @@ class Job(JobInfo, Generic[R]):
         """Ends it within seconds; nothing of it becomes visible."""
         return Jobs(self._link).cancel(self.id)
 
+    def finish(self) -> Job[R]:
+        """Ends a fine-tuning after its present epoch: the best so far becomes its result."""
+        return Jobs(self._link).finish(self.id)
+
     def resume(self) -> Job[R]:
         """Queues it again after a failure or a cancel; it goes on from what it saved."""
         return Jobs(self._link).resume(self.id)
@@ -126,6 +130,15 @@ class Jobs:
         """Ends it within seconds; one that has ended stays as it is."""
         request = pb.CancelJobRequest(id=id, request_id=new_request_id())
         return self._job(self._stub.CancelJob, request, timeout)
+
+    def finish(self, id: str, *, timeout: float | None = None) -> Job[Any]:
+        """Ends a fine-tuning after its present epoch: the best so far becomes its result.
+
+        One that has failed or was cancelled is queued again for that. Raises FailedPrecondition for jobs of
+        other kinds.
+        """
+        request = pb.FinishJobRequest(id=id, request_id=new_request_id())
+        return self._job(self._stub.FinishJob, request, timeout)
 
     def resume(self, id: str, *, timeout: float | None = None) -> Job[Any]:
         """Queues a failed or cancelled job again. Raises FailedPrecondition where it cannot go on."""

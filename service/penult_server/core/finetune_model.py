@@ -71,8 +71,12 @@ class FineTune:
         catalog: Mapping[str, Any],
         limits: ImageLimits,
         device: str,
+        rendezvous: str,
     ) -> None:
-        """`catalog` is how a worker opens one; `device` is what it may train on, "cpu" or "cuda"."""
+        """`catalog` is how a worker opens one; `device` is what it may train on, "cpu" or "cuda".
+
+        `rendezvous` is where other machines join a training, HOST:PORT; "" where none can.
+        """
         self._jobs = jobs
         self._snapshots = snapshots
         self._datasets = datasets
@@ -85,6 +89,7 @@ class FineTune:
         self._catalog = catalog
         self._limits = limits
         self._device = device
+        self._rendezvous = rendezvous
 
     async def start(self, wanted: FineTuning) -> Job:
         """Queues the job, after every check that can be made without looking at an image.
@@ -92,8 +97,8 @@ class FineTune:
         Raises:
             InvalidArgument: a bad name, an unknown or wrong setting, optimiser, schedule or layer.
             NotFound: no such dataset, backbone or model.
-            FailedPrecondition: the dataset cannot be trained on, see core.finetune.divide; SET_TOO_SMALL;
-                INIT_FROM_ENSEMBLE; NO_OWN_BACKBONE.
+            FailedPrecondition: the dataset cannot be trained on, see core.finetune.divide; SET_TOO_SMALL,
+                NO_RENDEZVOUS, INIT_FROM_ENSEMBLE or NO_OWN_BACKBONE.
             DataLoss: the earlier model's files are damaged.
             ResourceExhausted: too many jobs wait, or the disk is full.
         """
@@ -109,6 +114,12 @@ class FineTune:
         """Checks all that needs no dataset. Raises as `start` does."""
         check_name(wanted.name, "name")
         settings = await asyncio.to_thread(self._recipes.validate, wanted.settings)
+        if settings["nodes"] > 1 and not self._rendezvous:
+            raise FailedPrecondition(
+                "NO_RENDEZVOUS",
+                f"nodes is {settings['nodes']}, and no other machine can join a training of this server",
+                hint="set rendezvous in the server's settings, or leave nodes out",
+            )
         backbone = await asyncio.to_thread(self._start_of, wanted)
         found = await self._backbones.get(backbone)
         assert found.facts is not None, "a description has facts"
@@ -122,6 +133,7 @@ class FineTune:
             "catalog": {**self._catalog, "own": own},
             "limits": dataclasses.asdict(self._limits),
             "device": self._device,
+            "rendezvous": self._rendezvous,
             "parent": parent,
         }
         return Plan(wanted, parameters, found.facts.architecture)

@@ -36,7 +36,7 @@ class ModelStore(Protocol):
         ...
 
     def publish(self, name: str, job_id: str, make: Callable[[], NewVersion]) -> ModelVersion:
-        """A new version, made by a job. `make` puts its artifact in place; the row follows at once.
+        """A new version, made by a job, with those beside it. `make` puts artifacts in place; rows follow.
 
         Returns what the job has published before, if it has, without calling `make`. Raises NotFound where
         the version whose backbone it takes is gone.
@@ -81,10 +81,6 @@ class ModelStore(Protocol):
 
     def fine_tuned(self) -> Sequence[ModelVersion]:
         """Every version with a backbone of its own, by name and number; without evidence."""
-        ...
-
-    def made_by(self, job_id: str) -> ModelVersion | None:
-        """What a job has published, if that is still there; with evidence."""
         ...
 
     def set_alias(self, name: str, alias: str, version: int | None, request_id: str) -> Model:

@@ -109,6 +109,8 @@ class NewVersion:
         lineage: of a trained version.
         members: of an ensemble, each "NAME@VERSION".
         artifact: name of its files in the store; "" for a version without any.
+        beside: versions that come just before it, in the same step.
+        averaged: of an ensemble of such, the positions of its members in `beside`; `members` follow from it.
     """
 
     kind: ModelKind
@@ -120,6 +122,8 @@ class NewVersion:
     evidence: Evidence | None = None
     artifact: str = ""
     size_bytes: int = 0
+    beside: tuple[NewVersion, ...] = ()
+    averaged: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

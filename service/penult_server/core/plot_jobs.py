@@ -11,8 +11,7 @@ from penult_server.core.finetune_ports import CurvePlots, JobPlot
 from penult_server.core.job_ports import JobDirectories
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs
-from penult_server.core.model_ports import Artifacts, ModelStore
-from penult_server.core.publish_finetuned import MODEL_DIRECTORY
+from penult_server.core.model_ports import Artifacts
 
 Plot = Callable[[Job, Path], JobPlot | None]
 """Draws a job of one kind from its directory, which may be gone; None where nothing is measured. Blocking."""
@@ -58,16 +57,12 @@ class PlotJobs:
 class PlotTraining:
     """The curves of fine-tuning: of a model that is there, else of the job's directory."""
 
-    def __init__(self, plots: CurvePlots, models: ModelStore, artifacts: Artifacts) -> None:
-        """`artifacts` has the files of `models`."""
+    def __init__(self, plots: CurvePlots, artifacts: Artifacts) -> None:
+        """`artifacts` has the files of models, under the ids of jobs."""
         self._plots = plots
-        self._models = models
         self._artifacts = artifacts
 
     def __call__(self, job: Job, directory: Path) -> JobPlot | None:
         """See Plot."""
-        version = self._models.made_by(job.id)
-        if version is not None:
-            return self._plots.plot(self._artifacts.path(version.artifact) / CURVES)
-        made, training = directory / MODEL_DIRECTORY / CURVES, directory / _TRAINING / CURVES
-        return self._plots.plot(made if made.exists() else training)
+        published, training = self._artifacts.path(job.id) / CURVES, directory / _TRAINING / CURVES
+        return self._plots.plot(published if published.exists() else training)

@@ -14,8 +14,8 @@ from penult_server.core.finetune_model import FineTune, FineTuning
 from penult_server.core.finetune_ports import FineTuneRecipes, JobPlot
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs, NewJob
-from penult_server.core.model_ports import Artifacts, ModelStore
-from penult_server.core.publish_finetuned import MODEL_DIRECTORY, PublishFineTuned, version_as_result
+from penult_server.core.model_ports import Artifacts
+from penult_server.core.publish_finetuned import PublishFineTuned, version_as_result
 from penult_server.core.search_space import Choice, Space, Value, from_json, parse_space, to_json
 from penult_server.core.tune_ports import TuningMethods, TuningPlots
 from penult_server.core.tuning import DEFAULT_TRIALS, KIND, MAX_TRIALS
@@ -108,7 +108,7 @@ class Tune:
                 field="space",
                 hint="give at least one a range {low, high, log} or several choices; or use FineTune",
             )
-        if settings["processes"] > 1:
+        if settings["processes"] * settings["nodes"] > 1:
             raise InvalidArgument(
                 "BAD_SETTING",
                 "a trial trains in one process",
@@ -170,20 +170,16 @@ class Tune:
 class PlotTuning:
     """The trials of a job: those of a model that is there, else of the job's directory."""
 
-    def __init__(self, plots: TuningPlots, models: ModelStore, artifacts: Artifacts) -> None:
-        """`artifacts` has the files of `models`."""
+    def __init__(self, plots: TuningPlots, artifacts: Artifacts) -> None:
+        """`artifacts` has the files of models, under the ids of jobs."""
         self._plots = plots
-        self._models = models
         self._artifacts = artifacts
 
     def __call__(self, job: Job, directory: Path) -> JobPlot | None:
         """See core.plot_jobs.Plot."""
         space = from_json(job.parameters["tuning"]["space"])
-        version = self._models.made_by(job.id)
-        if version is not None:
-            return self._plots.plot(space, self._artifacts.path(version.artifact) / RECORD)
-        made = directory / MODEL_DIRECTORY / RECORD
-        return self._plots.plot(space, made if made.exists() else directory / RECORD)
+        published = self._artifacts.path(job.id) / RECORD
+        return self._plots.plot(space, published if published.exists() else directory / RECORD)
 
 
 def _check_name(

@@ -18,6 +18,7 @@ from penult_server.core.export_model import ExportModel
 from penult_server.core.extract import ExtractFeatures
 from penult_server.core.finetune import KIND as FINE_TUNE
 from penult_server.core.finetune_model import FineTune
+from penult_server.core.finish_jobs import FinishJobs
 from penult_server.core.images import ImageLimits, PixelImage
 from penult_server.core.job_ports import Publish, Stage
 from penult_server.core.manage_jobs import ManageJobs
@@ -71,6 +72,7 @@ class ModelParts:
     """What the server needs of models. `cache` is to be closed after all calls and jobs."""
 
     service: ModelService
+    finish: FinishJobs
     plots: PlotJobs
     stages: Mapping[str, Stage]
     publish: Mapping[str, Publish]
@@ -115,15 +117,16 @@ def model_parts(
     )
     fine_tune = FineTune(
         jobs, snapshots, datasets, backbones, recipes, models, artifacts, publisher,
-        catalog=catalog, limits=limits, device=device,
+        catalog=catalog, limits=limits, device=device, rendezvous=settings.rendezvous or "",
     )  # fmt: skip
     tune = Tune(jobs, fine_tune, recipes, EngineTuning(), publisher)
+    directories = JobDirectories(settings.data_dir / "jobs")
     plots = PlotJobs(
         jobs,
-        JobDirectories(settings.data_dir / "jobs"),
+        directories,
         {
-            FINE_TUNE: PlotTraining(EnginePlots(), models, artifacts),
-            TUNE: PlotTuning(EngineTuningPlots(), models, artifacts),
+            FINE_TUNE: PlotTraining(EnginePlots(), artifacts),
+            TUNE: PlotTuning(EngineTuningPlots(), artifacts),
         },
     )
     export = ExportModel(
@@ -143,6 +146,7 @@ def model_parts(
     )  # fmt: skip
     return ModelParts(
         service,
+        FinishJobs(jobs, directories, [FINE_TUNE]),
         plots,
         stages={TRAIN_HEAD: training.stage, EVALUATE_MODEL: evaluate.stage, EXPORT_MODEL: export.stage},
         publish={

@@ -127,11 +127,13 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
 
 
 def depend(connection: sa.Connection, key: int, new: NewVersion) -> None:
-    """Notes whose own backbone a new head takes. Raises NotFound where that version is gone."""
-    reference = model_of(new.lineage.backbone) if new.lineage is not None else None
-    if new.kind is ModelKind.HEAD and reference is not None:
-        taken = resolve(connection, reference)
-        connection.execute(model_members.insert().values(version_id=key, member_id=taken.id))
+    """Notes what it is made of: whose own backbone it takes, or its members. Raises NotFound for one gone."""
+    taken = [ModelReference.parse(member) for member in new.members]
+    if new.kind is ModelKind.HEAD and new.lineage is not None:
+        taken += filter(None, [model_of(new.lineage.backbone)])
+    for reference in taken:
+        member = resolve(connection, reference)
+        connection.execute(model_members.insert().values(version_id=key, member_id=member.id))
 
 
 def fine_tuned(connection: sa.Connection) -> list[ModelVersion]:

@@ -5,6 +5,7 @@ Files are durable before the row that names them, and outlive it: what is served
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -54,12 +55,16 @@ class DatabaseModels:
             new = make()
             try:
                 with self._database.write() as connection:
+                    placed = [model_rows.insert(connection, name, each, None) for each in new.beside]
+                    members = tuple(f"{name}@{placed[n][1]}" for n in new.averaged) or new.members
+                    new = dataclasses.replace(new, members=members)
                     key, version = model_rows.insert(connection, name, new, job_id)
                     model_rows.depend(connection, key, new)
                     reference = ModelReference(name, version=version)
                     return model_rows.resolve(connection, reference, evidence=True)
             except BaseException:
-                self._artifacts.remove(new.artifact)
+                for each in (*new.beside, new):
+                    self._artifacts.remove(each.artifact)
                 raise
 
     def ensemble(
@@ -135,11 +140,6 @@ class DatabaseModels:
         """See core.model_ports.ModelStore."""
         with self._database.read() as connection:
             return model_rows.fine_tuned(connection)
-
-    def made_by(self, job_id: str) -> ModelVersion | None:
-        """See core.model_ports.ModelStore."""
-        with self._database.read() as connection:
-            return model_rows.by_job(connection, job_id)
 
     def set_alias(self, name: str, alias: str, version: int | None, request_id: str) -> Model:
         """See core.model_ports.ModelStore."""

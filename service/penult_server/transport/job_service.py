@@ -8,6 +8,7 @@ import grpc
 
 from penult.v1 import job_pb2 as pb
 from penult.v1 import job_pb2_grpc
+from penult_server.core.finish_jobs import FinishJobs
 from penult_server.core.manage_jobs import ManageJobs
 from penult_server.core.plot_jobs import PlotJobs
 from penult_server.transport.convert_jobs import (
@@ -24,9 +25,10 @@ Context = grpc.aio.ServicerContext
 class JobService(job_pb2_grpc.JobServiceServicer):
     """See protos/penult/v1/job.proto."""
 
-    def __init__(self, jobs: ManageJobs, plots: PlotJobs) -> None:
+    def __init__(self, jobs: ManageJobs, finish: FinishJobs, plots: PlotJobs) -> None:
         """The use cases."""
         self._jobs = jobs
+        self._finish = finish
         self._plots = plots
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> pb.GetJobResponse:
@@ -48,6 +50,12 @@ class JobService(job_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb.CancelJobRequest, context: Context) -> pb.CancelJobResponse:
         """Ends a job."""
         return pb.CancelJobResponse(job=job_to_wire(await self._jobs.cancel(request.id, request.request_id)))
+
+    async def FinishJob(self, request: pb.FinishJobRequest, context: Context) -> pb.FinishJobResponse:
+        """Ends a training with what it has."""
+        return pb.FinishJobResponse(
+            job=job_to_wire(await self._finish.finish(request.id, request.request_id))
+        )
 
     async def ResumeJob(self, request: pb.ResumeJobRequest, context: Context) -> pb.ResumeJobResponse:
         """Queues a job again."""

@@ -68,6 +68,7 @@ SCOPES: Mapping[str, Mapping[str, Scope]] = {
         "WatchJob": Scope.READ,
         "PlotJob": Scope.READ,
         "CancelJob": Scope.TRAIN,
+        "FinishJob": Scope.TRAIN,
         "ResumeJob": Scope.TRAIN,
         "DeleteJob": Scope.TRAIN,
     },

@@ -219,8 +219,22 @@ def test_a_fine_tuned_version_has_a_backbone_named_by_its_number(house: House) -
     assert made.lineage is not None
     assert (made.kind, made.lineage.backbone) == (ModelKind.FINE_TUNED, "models/clothes@2")
     assert [version.reference for version in house.store.fine_tuned()] == ["clothes@2"]
-    assert house.store.made_by("job-2") == made
-    assert house.store.made_by("job-9") is None
+
+
+def test_versions_that_come_together_are_numbered_in_a_row_and_may_be_averaged(house: House) -> None:
+    tuned = dataclasses.replace(NEW, kind=ModelKind.FINE_TUNED)
+    parts = tuple(dataclasses.replace(tuned, artifact=f"job-1.{n}") for n in range(3))
+    best = dataclasses.replace(tuned, artifact="job-1", beside=parts[:1])
+    assert publish_new(house, "clothes", "job-1", best).version == 2
+    mean = NewVersion(ModelKind.ENSEMBLE, NEW.labels, False, evidence=EVIDENCE, beside=parts, averaged=(0, 2))
+    made = publish_new(house, "clothes", "job-2", mean)
+    assert (made.version, made.members, made.evidence) == (6, ("clothes@3", "clothes@5"), EVIDENCE)
+    assert [v.version for v in house.store.versions("clothes", None, 10)] == [6, 5, 4, 3, 2, 1]
+    assert publish_new(house, "clothes", "job-2", mean).version == 6
+    house.store.delete_version("clothes", 4, "")
+    with pytest.raises(FailedPrecondition):
+        house.store.delete_version("clothes", 5, "")
+    assert house.store.delete("clothes", "") == 5
 
 
 def test_what_takes_the_features_of_a_backbone_protects_its_version(house: House) -> None:

@@ -1,4 +1,4 @@
-"""`penult jobs`: list, get, watch, plot, diagnosis, cancel, resume, delete."""
+"""`penult jobs`: list, get, watch, plot, diagnosis, cancel, finish, resume, delete."""
 
 from __future__ import annotations
 
@@ -135,6 +135,20 @@ def cancel(
     """End a job; nothing of it becomes visible."""
     with connect(target, api_key, ca, tls) as client:
         _show(client.jobs.cancel(id), as_json)
+
+
+@jobs.command()
+def finish(
+    id: Id,
+    target: Target = DEFAULT_TARGET,
+    api_key: ApiKey = None,
+    ca: Ca = None,
+    tls: UseTls = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a fine-tuning after its present epoch; the best so far becomes its result."""
+    with connect(target, api_key, ca, tls) as client:
+        _show(client.jobs.finish(id), as_json)
 
 
 @jobs.command()

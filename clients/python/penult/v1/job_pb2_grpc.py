@@ -56,6 +56,11 @@ class JobServiceStub(object):
                 request_serializer=penult_dot_v1_dot_job__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_job__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.FinishJob = channel.unary_unary(
+                '/penult.v1.JobService/FinishJob',
+                request_serializer=penult_dot_v1_dot_job__pb2.FinishJobRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_job__pb2.FinishJobResponse.FromString,
+                _registered_method=True)
         self.ResumeJob = channel.unary_unary(
                 '/penult.v1.JobService/ResumeJob',
                 request_serializer=penult_dot_v1_dot_job__pb2.ResumeJobRequest.SerializeToString,
@@ -107,6 +112,15 @@ class JobServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FinishJob(self, request, context):
+        """Ends a training early with what it has: after the epoch that is under way, the best weights so far become
+        its result. A failed or cancelled one is queued for that. Changes nothing where the job has succeeded.
+        For "finetune"; FAILED_PRECONDITION for other kinds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResumeJob(self, request, context):
         """Queues a failed or cancelled job again; it goes on from what it last saved. FAILED_PRECONDITION
         for a kind that cannot, and for a job that succeeded.
@@ -152,6 +166,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=penult_dot_v1_dot_job__pb2.CancelJobRequest.FromString,
                     response_serializer=penult_dot_v1_dot_job__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'FinishJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishJob,
+                    request_deserializer=penult_dot_v1_dot_job__pb2.FinishJobRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_job__pb2.FinishJobResponse.SerializeToString,
             ),
             'ResumeJob': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeJob,
@@ -279,6 +298,33 @@ class JobService(object):
             '/penult.v1.JobService/CancelJob',
             penult_dot_v1_dot_job__pb2.CancelJobRequest.SerializeToString,
             penult_dot_v1_dot_job__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.JobService/FinishJob',
+            penult_dot_v1_dot_job__pb2.FinishJobRequest.SerializeToString,
+            penult_dot_v1_dot_job__pb2.FinishJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

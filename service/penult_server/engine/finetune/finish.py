@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from penult_server.core.diagnosis import diagnose
 from penult_server.core.finetune import Division
 from penult_server.engine.backbones.weights import weights_sha256
 from penult_server.engine.finetune.averages import Snapshots
-from penult_server.engine.finetune.checkpoint import load_checkpoint
 from penult_server.engine.finetune.curves import read_rows, to_curves
 from penult_server.engine.finetune.evaluate import Score, outputs, score
 from penult_server.engine.finetune.head import trained_head
@@ -27,7 +25,7 @@ from penult_server.engine.finetune.preflight import Preflight
 from penult_server.engine.finetune.run import Material, Run
 from penult_server.engine.finetune.settings import FineTuneSettings
 from penult_server.engine.finetune.tensorboard import write_events
-from penult_server.engine.heads.files import save_head
+from penult_server.engine.finetune.written import average, keep, load_weights, write_model
 from penult_server.engine.workers.task import Task
 
 MODEL = "model"
@@ -63,7 +61,8 @@ def finish(
 
     Returns:
         `labels`, `multi_label`, `threshold` and `evidence` as those of a head; `finetune` holds how it came
-        to be, as `finetune.json` does.
+        to be, as `finetune.json` does; `kept` the other weights that are wanted, see `Kept.described`;
+        `ensemble` the evidence of the mean of the snapshots' probabilities where that is the best of all.
     """
     target = task.directory / MODEL
     task.progress(0, 1, phase="finish")
@@ -72,20 +71,12 @@ def finish(
     ensemble = _ensemble(model, material, settings, place)
     if ensemble is not None:
         candidates["ensemble"] = _entry(ensemble.accuracy, ensemble.negative_loss, settings.epochs)
-    best = load_checkpoint(place / f"{winner}.safetensors")
-    assert best is not None, "the weights of every entry of run.best are on disk"
-    model.load_state_dict(best)
-
+    load_weights(model, place / f"{winner}.safetensors")
     rows = read_rows(place / "curves.jsonl")
     findings = diagnose(to_curves(rows, len(division.validation)))
     for finding in findings:
         task.log(f"{finding.symptom.value}: {finding.evidence}. What to change: {finding.advice}.")
-    target.mkdir(exist_ok=True)
-    trunk = {name: t.detach().cpu().contiguous() for name, t in model.trunk.state_dict().items()}
-    metadata = {"architecture": lineage.architecture, "licence": lineage.licence}
-    save_file(trunk, target / "backbone.safetensors", metadata)
     trained = trained_head(model, material, division, settings, run, rate, rows)
-    save_head(target, trained)
     described: dict[str, Any] = {
         "lineage": dataclasses.asdict(lineage),
         "backbone_weights_sha256": weights_sha256(model.network.trunk),
@@ -102,13 +93,12 @@ def finish(
         "preflight": None if checks is None else dataclasses.asdict(checks),
         "diagnosis": [{**dataclasses.asdict(f), "symptom": f.symptom.value} for f in findings],
     }
-    text = json.dumps(described, indent=1)
-    (target / "finetune.json").write_text(text, encoding="utf-8")
+    write_model(target, model, trained, described)
     shutil.copyfile(place / "curves.jsonl", target / "curves.jsonl")
     plot_curves(rows, target / "curves.png", findings)
     write_events(rows, target)
-    if settings.keep_averages or settings.keep:
-        _keep(place, target, winner, settings)
+    kept = keep(model, material, division, settings, run, rate, rows, described, place, task.directory)
+    averaged = average(kept, division) if ensemble is not None and _better(ensemble, run) else None
     measured = trained.evidence.evaluation
     task.log(
         f"{100 * measured.accuracy:.1f} % ({100 * measured.accuracy_low:.1f} to "
@@ -120,7 +110,9 @@ def finish(
         "multi_label": False,
         "threshold": trained.threshold,
         "evidence": dataclasses.asdict(trained.evidence),
-        "finetune": json.loads(text),
+        "finetune": json.loads(json.dumps(described)),
+        "kept": [version.described() for version in kept],
+        "ensemble": None if averaged is None else dataclasses.asdict(averaged),
     }
 
 
@@ -139,16 +131,9 @@ def _ensemble(model: Classifier, material: Material, settings: FineTuneSettings,
     return score(np.log(mean.clamp_min(1e-12).numpy()), targets)
 
 
-def _keep(place: Path, target: Path, winner: str, settings: FineTuneSettings) -> None:
-    """The weights that were not chosen, whole networks each, as links to what training wrote."""
-    kept = target / "others"
-    kept.mkdir(exist_ok=True)
-    files = list(Snapshots(place, settings.keep).files())
-    if settings.keep_averages:
-        files += [place / f"{name}.safetensors" for name in ("plain", "ema", "mean") if name != winner]
-    for file in files:
-        if file.exists() and not (kept / file.name).exists():
-            (kept / file.name).hardlink_to(file)
+def _better(ensemble: Score, run: Run) -> bool:
+    """Whether it is better than every single network."""
+    return (ensemble.accuracy, ensemble.negative_loss) > tuple(run.best[run.winner()][:2])
 
 
 def _entry(accuracy: float, negative_loss: float, epoch: int) -> dict[str, Any]:

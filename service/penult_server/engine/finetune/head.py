@@ -72,6 +72,14 @@ def trained_head(
     return TrainedHead(head, None, settings.model_dump(mode="json"), evidence)
 
 
+def measured_on(
+    model: Classifier, material: Material, division: Division, settings: FineTuneSettings
+) -> tuple[str, np.ndarray, np.ndarray]:
+    """The split that a result is measured on: its name, positions int64 (n,), and logits (n, classes)."""
+    split, positions = ("test", division.test) if len(division.test) else ("validation", division.validation)
+    return split, positions, outputs(model, model, material.train.pictures, positions, settings.precision)
+
+
 def _evaluation(
     model: Classifier,
     material: Material,
@@ -81,9 +89,9 @@ def _evaluation(
     judged: np.ndarray,
 ) -> Evaluation:
     """On the test images; where there are none, on those that judged, whose logits are known."""
-    split, positions, logits = "validation", division.validation, judged
     if len(division.test):
-        split, positions = "test", division.test
-        logits = outputs(model, model, material.train.pictures, positions, settings.precision)
+        split, positions, logits = measured_on(model, material, division, settings)
+    else:
+        split, positions, logits = "validation", division.validation, judged
     ids = [division.ids[n] for n in positions.tolist()]
     return measure(calibration(logits), division.targets[positions], ids, division.labels, split=split)

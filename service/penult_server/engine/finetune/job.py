@@ -9,6 +9,7 @@ import torch
 
 from penult_server.core.finetune import KIND
 from penult_server.engine.finetune.finish import Lineage, finish
+from penult_server.engine.finetune.judge import finish_on_request
 from penult_server.engine.finetune.loop import finetune
 from penult_server.engine.finetune.parallel import train_in_processes
 from penult_server.engine.finetune.prepared import Prepared, prepare_job
@@ -23,7 +24,8 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
     """Fine-tunes a backbone on the snapshot in the job's directory.
 
     `parameters`: `backbone` (a name), `settings` (of FineTuneSettings), `catalog` (arguments of Catalog,
-    paths as text), `limits` (of ImageLimits), `device` (of torch).
+    paths as text), `limits` (of ImageLimits), `device` (of torch), `rendezvous` (HOST:PORT; only for several
+    machines).
 
     Returns:
         What `finish` returns; the model is in the directory `model`.
@@ -32,10 +34,13 @@ def finetune_job(task: Task, parameters: Mapping[str, Any]) -> Mapping[str, Any]
     job = prepare_job(task, parameters, torch.device(parameters.get("device", "cpu")))
     for remedy in job.remedies:
         task.log(remedy, "warning")
-    if job.settings.processes > 1:
-        train_in_processes(task, parameters, job.settings.processes)
+    if job.settings.all_processes > 1:
+        train_in_processes(task, parameters, job.settings)
     # Where several processes have trained, this finds their last checkpoint and nothing left to do.
-    run = finetune(job.model, job.material, job.settings, job.rate, job.place, task, start=job.start)
+    run = finetune(
+        job.model, job.material, job.settings, job.rate, job.place, task, start=job.start,
+        verdict=finish_on_request(task.directory),
+    )  # fmt: skip
     return finish_job(job, run, task)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from penult_server.core.finish_jobs import FINISH
 from penult_server.engine.finetune.averages import Averages
 from penult_server.engine.finetune.curves import CurveFile
 from penult_server.engine.finetune.evaluate import Score, outputs, score
@@ -49,6 +51,15 @@ def judge(
         f"{100 * seen.accuracy:.1f} % in training"
     )
     return best
+
+
+def finish_on_request(directory: Path) -> Callable[[int, Score], str]:
+    """Ends training where somebody asked for it: see core.finish_jobs. `directory` is that of the job."""
+
+    def verdict(epoch: int, best: Score) -> str:
+        return f"asked to finish: ended after epoch {epoch}" if (directory / FINISH).exists() else ""
+
+    return verdict
 
 
 def score_of(

@@ -169,6 +169,12 @@ class FineTuneSettings(BaseModel):
         le=64,
         description="Processes that share each batch, on as many GPUs or on the cores of the CPU.",
     )
+    nodes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Machines with `processes` each; the others join the job by `penult-server join`.",
+    )
     cache_mb: int = Field(
         default=8192, ge=0, description="MiB of disk for decoded pictures; else they are decoded each time."
     )
@@ -192,6 +198,11 @@ class FineTuneSettings(BaseModel):
         share = PROBE_SHARE if probed else 1.0
         return share * default_rate(self.optimizer) * self.batch_size / _RATE_BATCH
 
+    @property
+    def all_processes(self) -> int:
+        """On all machines."""
+        return self.processes * self.nodes
+
     def epochs_of_patience(self) -> int:
         """Epochs without a better score before training stops."""
         return self.patience or max(5, self.epochs // 2)
@@ -214,12 +225,13 @@ def parse_settings(values: Mapping[str, Any]) -> FineTuneSettings:
             hint=f"batch_size={settings.batch_size + settings.batch_size % 2}",
         )  # fmt: skip
     pairs = 2 if settings.mixup or settings.cutmix else 1
-    if settings.processes > 1 and settings.batch_size % (settings.processes * pairs):
+    shared = settings.all_processes * pairs
+    if settings.all_processes > 1 and settings.batch_size % shared:
         raise InvalidArgument(
             "BAD_SETTING",
-            f"{settings.processes} processes cannot share {settings.batch_size} images evenly",
+            f"{settings.all_processes} processes cannot share {settings.batch_size} images evenly",
             field="batch_size",
-            hint=f"a multiple of {settings.processes * pairs}",
+            hint=f"a multiple of {shared}",
         )
     check_optimizer(settings.optimizer, settings.optimizer_options)
     settings.make_schedule()
@@ -228,11 +240,11 @@ def parse_settings(values: Mapping[str, Any]) -> FineTuneSettings:
 
 def check_size(settings: FineTuneSettings, training_images: int) -> None:
     """Raises FailedPrecondition SET_TOO_SMALL where several processes cannot share a batch."""
-    if settings.processes > 1 and training_images < settings.batch_size:
+    if settings.all_processes > 1 and training_images < settings.batch_size:
         raise FailedPrecondition(
             "SET_TOO_SMALL",
             f"{training_images} training images do not fill a batch of {settings.batch_size} for "
-            f"{settings.processes} processes",
+            f"{settings.all_processes} processes",
             hint="one process, or a smaller batch_size",
         )
 

@@ -16,15 +16,11 @@ _PATIENCE = datetime.timedelta(hours=6)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class World:
-    """This process is number `rank` of `size`; number 0 judges, saves and reports."""
+    """This process is number `rank` of `size`; the one that `leads` judges, saves and reports."""
 
     rank: int = 0
     size: int = 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the process that judges, saves and reports."""
-        return self.rank == 0
+    leads: bool = True
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Adds up the gradients of all processes; each then has the sum."""
@@ -62,10 +58,10 @@ class World:
 ALONE = World()
 
 
-def join(device: torch.device) -> World:
+def join(device: torch.device, *, leads: bool) -> World:
     """The world that torchrun's environment describes: NCCL between GPUs, gloo between CPUs."""
     if "WORLD_SIZE" not in os.environ:
         return ALONE
     # The others wait while the leading process judges, which may take long.
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    return World(dist.get_rank(), dist.get_world_size())
+    return World(dist.get_rank(), dist.get_world_size(), leads)

@@ -43,6 +43,7 @@ def test_a_job_ends_with_a_model_and_its_evidence(tmp_path: Path) -> None:
     assert made["evidence"]["measured_on"] == "test"
     assert made["evidence"]["evaluation"]["count"] == 4
     assert made["evidence"]["train_count"] == 10
+    kept, ensemble = {each["variant"] for each in made["kept"]}, made["ensemble"]
     made = made["finetune"]
     assert made["lineage"]["backbone"] == "test_resnet"
     assert (made["lineage"]["dataset"], made["lineage"]["revision"]) == ("shapes", 3)
@@ -54,10 +55,21 @@ def test_a_job_ends_with_a_model_and_its_evidence(tmp_path: Path) -> None:
     assert json.loads((folder / "finetune.json").read_text()) == made
     names = {file.name for file in folder.iterdir()}
     assert {"backbone.safetensors", "head.safetensors", "head.json", "evidence.json"} <= names
-    assert {"curves.jsonl", "curves.png", "others"} <= names
+    assert {"curves.jsonl", "curves.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    assert len(list((folder / "others").glob("snapshot-*"))) == 2
-    assert len(list((folder / "others").iterdir())) == 3
+    assert kept == {folder.name for folder in (tmp_path / "kept").iterdir()}
+    assert sum(variant.startswith("snapshot-") for variant in kept) == 2
+    assert kept - {made["variant"]} == kept
+    assert len(kept) == 3
+    best = made["candidates"][made["variant"]]
+    better = (-made["candidates"]["ensemble"]["accuracy"], made["candidates"]["ensemble"]["loss"])
+    assert (ensemble is not None) == (better < (-best["accuracy"], best["loss"]))
+    if ensemble is not None:
+        assert ensemble["evaluation"]["count"] == 4
+    for variant in kept:
+        own = json.loads((tmp_path / "kept" / variant / "finetune.json").read_text())
+        assert own["variant"] == variant
+        assert load_head(tmp_path / "kept" / variant).head.classes == ("class0", "class1")
     assert {"decode", "preflight", "train", "finish"} <= set(ear.phases)
 
 
