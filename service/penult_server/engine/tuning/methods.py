@@ -19,7 +19,8 @@ from penult_server.engine.tuning.search import find_search
 USUAL_SEARCH, USUAL_PRUNER = "tpe", "median"
 _COMMON = frozenset(
     {"start", "optimizer_options", "schedule_options", "keep_averages", "validation_share", "preflight",
-     "seed", "checkpoint_seconds", "loader_workers", "processes", "cache_mb"}
+     "seed", "checkpoint_seconds", "loader_workers", "processes", "nodes",
+     "cache_mb"}
 )  # fmt: skip
 """Settings that all trials have in common: what they are judged on, and what changes no result."""
 _RATES = (1 / 30, 10.0)
