@@ -212,15 +212,19 @@ def test_a_dataset_that_teaches_nothing_is_refused_at_once(client: penult.Client
         client.datasets.delete("empty")
 
 
-def test_the_asyncio_client_does_the_same(
+def test_the_asyncio_client_does_the_same_and_hears_why_a_training_fails(
     server: Any, stripes: str, tuned: penult.Model, tmp_path: Path
 ) -> None:
     async def use() -> list[Path]:
         async with penult.AsyncClient(server.target) as client:
-            job = await client.models.finetune("asynchronous", dataset=stripes, **QUICK)
-            await job.cancel()
-            with pytest.raises(penult.Cancelled):
+            wild = {**QUICK, "learning_rate": 1e30, "optimizer": "sgd", "batch_size": 2, "clip_norm": 0}
+            job = await client.models.finetune("wild", dataset=stripes, **wild)
+            with pytest.raises(penult.JobFailed) as failed:
                 await job.result(SECONDS)
+            assert failed.value.reason == "TRAINING_DIVERGED"
+            assert "learning rate" in failed.value.hint
+            with pytest.raises(penult.NotFound):
+                await client.models.get("wild")
             await client.jobs.delete(job.id)
             assert tuned.lineage is not None
             await client.jobs.plot(tuned.lineage.job, tmp_path / "curves.png")

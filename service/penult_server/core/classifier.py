@@ -11,7 +11,7 @@ import numpy as np
 
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.model_ports import Artifacts, Heads, LoadedHead, ModelStore
-from penult_server.core.models import Lineage, ModelReference, ModelVersion
+from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,12 +108,20 @@ class LoadedHeads:
         # Shielded: one caller that gives up must not take the load away from the others.
         return await asyncio.shield(task)
 
+    def _read(self, version: ModelVersion) -> tuple[LoadedHead, int]:
+        """A head and the bytes of its files; a fine-tuned version has those of a backbone beside them."""
+        head, size = self._heads.load(self._artifacts.open(version.artifact)), version.size_bytes
+        if version.kind is ModelKind.FINE_TUNED:
+            files = self._artifacts.files(version.artifact)
+            size = sum(file.size_bytes for name, file in files.items() if name.startswith("head."))
+        return head, size
+
     async def _load(self, version: ModelVersion) -> LoadedHead:
         try:
-            head = await asyncio.to_thread(lambda: self._heads.load(self._artifacts.open(version.artifact)))
+            head, size = await asyncio.to_thread(self._read, version)
         finally:
             del self._loading[version.id]
-        self._loaded[version.id] = head, version.size_bytes
+        self._loaded[version.id] = head, size
         while len(self._loaded) > 1 and sum(size for _, size in self._loaded.values()) > self._max_bytes:
             self._loaded.popitem(last=False)
         return head

@@ -14,7 +14,7 @@ import pytest
 
 from penult_server.core.classifier import LoadedHeads, check_fingerprint, leaves
 from penult_server.core.errors import DataLoss, FailedPrecondition, NotFound
-from penult_server.core.model_ports import ModelStore
+from penult_server.core.model_ports import ArtifactFile, ModelStore
 from penult_server.core.models import Lineage, ModelKind, ModelReference, ModelVersion
 
 
@@ -58,6 +58,9 @@ class Kept:
             raise DataLoss("MODEL_DAMAGED", "damaged")
         return Path(name)
 
+    def files(self, name: str) -> Mapping[str, ArtifactFile]:
+        return {"head.json": ArtifactFile(10, ""), "backbone.safetensors": ArtifactFile(9000, "")}
+
     def load(self, directory: Path) -> KnownHead:
         self.slow.wait(10)
         self.loads.append(directory.name)
@@ -98,6 +101,15 @@ async def test_the_least_recently_used_goes_first() -> None:
         await heads.classifier(ref("a@4"))
     assert kept.loads[-1] == "a4"
     assert kept.loads.count("a4") == 1
+
+
+async def test_the_backbone_of_a_fine_tuned_version_is_no_part_of_its_head() -> None:
+    tuned = [dataclasses.replace(version("a", n, size=9010), kind=ModelKind.FINE_TUNED) for n in range(1, 4)]
+    kept = Kept(*tuned)
+    heads = kept.heads(max_bytes=100)
+    for number in (1, 2, 3, 1, 2, 3):
+        await heads.classifier(ref(f"a@{number}"))
+    assert kept.loads == ["a1", "a2", "a3"]
 
 
 async def test_the_same_name_and_number_made_again_is_another_head() -> None:

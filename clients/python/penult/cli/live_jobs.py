@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _POLL_SECONDS = 0.5
+_FIGURES = ("loss", "train_accuracy", "accuracy", "images_per_second")
 R = TypeVar("R")
 
 
@@ -27,7 +28,8 @@ def follow(job: Job[R], *, quiet: bool = False) -> Job[R]:
                 typer.echo(line(event), err=True)
         return job.refresh()
     with _bars() as bars:
-        task = bars.add_task(label(job), total=None, note=job.state)
+        task = bars.add_task(label(job), total=None, note=job.state, figures="")
+        figures: dict[str, float] = {}
         for event in job.watch():
             if event.log is not None:
                 bars.console.print(event.log, markup=False, highlight=False)
@@ -35,6 +37,9 @@ def follow(job: Job[R], *, quiet: bool = False) -> Job[R]:
                 bars.update(task, note=event.state)
             if event.progress is not None:
                 _update(bars, task, event.progress)
+            if event.metrics is not None:
+                figures |= event.metrics
+                bars.update(task, figures=figures_words(figures))
     return job.refresh()
 
 
@@ -46,9 +51,9 @@ def follow_all(fetch: Callable[[], list[Job[Any]]]) -> None:
             jobs = fetch()
             for job in jobs:
                 if job.id not in tasks and not job.done:
-                    tasks[job.id] = bars.add_task(label(job), total=None, note=job.state)
+                    tasks[job.id] = bars.add_task(label(job), total=None, note=job.state, figures="")
                 if (task := tasks.get(job.id)) is not None:
-                    bars.update(task, note=job.state)
+                    bars.update(task, note=job.state, figures=figures_words(job.metrics))
                     if job.progress is not None:
                         _update(bars, task, job.progress)
             if all(job.done for job in jobs):
@@ -69,6 +74,11 @@ def line(event: JobEvent) -> str:
         if event.error is not None:
             what += f": {event.error.message} [{event.error.reason}]"
     return f"{event.number}\t{event.time:%H:%M:%S}\t{what}"
+
+
+def figures_words(metrics: Mapping[str, float]) -> str:
+    """The metrics of a training that people look at, in short; "" where there are none."""
+    return ", ".join(f"{name} {metrics[name]:.4g}" for name in _FIGURES if name in metrics)
 
 
 def label(job: JobInfo) -> str:
@@ -92,4 +102,5 @@ def _bars() -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}")
-    return Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+    figures = TextColumn("{task.fields[figures]}")
+    return Progress(*columns, figures, TimeElapsedColumn(), console=Console(stderr=True))

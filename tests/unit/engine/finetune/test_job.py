@@ -14,6 +14,7 @@ from PIL import Image
 
 from penult_server.core.datasets import Split
 from penult_server.core.errors import FailedPrecondition
+from penult_server.core.finish_jobs import FINISH
 from penult_server.core.snapshot import image_file
 from penult_server.engine.backbones.catalog import Catalog
 from penult_server.engine.finetune.job import finetune_job
@@ -120,6 +121,14 @@ def test_a_run_that_starts_again_finds_probe_and_statistics(tmp_path: Path) -> N
     assert sum(line.startswith("batch norm: ") for line in ear.log) == 1
     for name, value in first.model.state_dict().items():
         assert torch.equal(value, again.model.state_dict()[name]), name
+
+
+def test_a_job_that_is_asked_to_finish_ends_with_the_best_that_it_has(tmp_path: Path) -> None:
+    write_snapshot(tmp_path, stripes(classes=2, train=2, validation=1))
+    (tmp_path / FINISH).touch()
+    made, _ = run(tmp_path, settings={"epochs": 50})
+    assert made["finetune"]["ended"] == "asked to finish: ended after epoch 1"
+    assert made["finetune"]["steps"] == 1
 
 
 def test_a_job_that_was_lost_in_the_end_says_the_same_again(tmp_path: Path) -> None:
