@@ -31,7 +31,8 @@ class CurveFile:
         part = self._path.with_suffix(".part")
         part.write_text("".join(_line(row) for row in kept), encoding="utf-8")
         part.rename(self._path)
-        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - open for as long as the run
+        # By lines, for whoever draws them meanwhile.
+        self._file = open(self._path, "a", 1, encoding="utf-8")  # noqa: SIM115 - open for as long as the run
 
     def start(self, accuracy: float, loss: float) -> None:
         """Validation accuracy and loss of the linear probe that training starts from."""
