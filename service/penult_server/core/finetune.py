@@ -18,7 +18,7 @@ KIND = "finetune"
 
 Start = Literal["pretrained", "random"]
 BatchNorm = Literal["auto", "frozen", "update"]
-Augmentation = Literal["none", "crop", "randaugment", "trivialaugment"]
+Augmentation = Literal["none", "flip", "crop", "randaugment", "trivialaugment"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 SMALL_SET = 2000

@@ -89,6 +89,7 @@ class AugmentedPictures(Dataset):
         self._data = data
         self._seed = settings.seed
         self._augment = make_augmentation(settings, preprocess)
+        self._as_served = settings.augmentation == "flip"
 
     def __getitem__(self, place: Place) -> tuple[np.ndarray, int, int]:
         step, number, position = place
@@ -96,7 +97,11 @@ class AugmentedPictures(Dataset):
         if self._augment is None:
             pixels = np.asarray(self._data.pictures.served(at))
         else:
-            picture = self._data.pictures.training(at)
+            picture = (
+                Image.fromarray(self._data.pictures.served(at))
+                if self._as_served
+                else self._data.pictures.training(at)
+            )
             with seeded(self._seed, step, number):
                 pixels = np.asarray(self._augment(picture))
         return pixels, int(self._data.targets[position]), position
@@ -105,9 +110,16 @@ class AugmentedPictures(Dataset):
 def make_augmentation(
     settings: FineTuneSettings, preprocess: Preprocess
 ) -> Callable[[Image.Image], Image.Image] | None:
-    """From a whole picture to a random view of the input size; None for the view that is served."""
+    """From a whole picture to a random view of the input size; None for the view that is served.
+
+    `flip` takes the view that is served, and so leaves everything in it at the size that it is judged at.
+    """
     if settings.augmentation == "none":
         return None
+    if settings.augmentation == "flip":
+        return v2.Compose(
+            [v2.RandomHorizontalFlip(settings.horizontal_flip), v2.RandomVerticalFlip(settings.vertical_flip)]
+        )
     arguments: dict[str, Any] = {}
     if settings.augmentation == "randaugment":
         arguments["auto_augment"] = "rand-m9-mstd0.5-inc1"

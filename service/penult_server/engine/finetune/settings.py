@@ -91,8 +91,8 @@ class FineTuneSettings(BaseModel):
     )
     augmentation: Augmentation = Field(
         default="crop",
-        description="`none`, `crop` (random resized crop and flips), or that with `randaugment` or "
-        "`trivialaugment`.",
+        description="`none`, `flip` (the picture as it is served, mirrored), `crop` (random resized crop and "
+        "flips), or that with `randaugment` or `trivialaugment`.",
     )
     crop_scale: float = Field(
         default=0.5, gt=0, le=1, description="Least share of the picture that a random crop shows."

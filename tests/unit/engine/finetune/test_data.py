@@ -38,7 +38,7 @@ def test_a_batch_is_pictures_classes_and_places(made: Material) -> None:
     assert first.targets.tolist() == made.train.targets[first.places.numpy()].tolist()
 
 
-@pytest.mark.parametrize("augmentation", ["none", "crop", "randaugment", "trivialaugment"])
+@pytest.mark.parametrize("augmentation", ["none", "flip", "crop", "randaugment", "trivialaugment"])
 def test_batches_follow_from_seed_and_step_alone(made: Material, augmentation: str) -> None:
     whole = batches(made, augmentation=augmentation, vertical_flip=0.5)
     assert same(whole, batches(made, augmentation=augmentation, vertical_flip=0.5))
@@ -75,6 +75,13 @@ def test_ranks_share_a_batch(made: Material) -> None:
     halves = [batches(made, steps=2, rank=rank, ranks=2, augmentation="none") for rank in (0, 1)]
     for all_of_it, a, b in zip(whole, *halves, strict=True):
         assert sorted(all_of_it.places.tolist()) == sorted(a.places.tolist() + b.places.tolist())
+
+
+def test_flips_leave_a_picture_as_it_is_served_but_for_its_sides(made: Material) -> None:
+    one = batches(made, steps=1, augmentation="flip", horizontal_flip=1.0, vertical_flip=1.0)[0]
+    for pixels, place in zip(one.pictures, one.places.tolist(), strict=True):
+        served = made.train.pictures.served(int(made.train.positions[place]))
+        assert np.array_equal(pixels.numpy(), served[::-1, ::-1])
 
 
 def test_without_augmentation_a_picture_is_as_it_is_served(made: Material) -> None:
