@@ -217,7 +217,8 @@ def test_filters_and_exclusions_are_exact_in_effect(engine: FaissEngine, spec: I
             assert np.isin(found, may).all()
             if len(may):
                 best = np.sort(scores_of(queries[row : row + 1], index.vectors(may), "cosine")[0])[::-1][:k]
-                assert (scores[row, : len(found)] >= best[-1] - 1e-2).mean() >= 0.8
+                # Codes of 8 bits move a cosine by up to a hundredth, and so the one that it is compared with.
+                assert (scores[row, : len(found)] >= best[-1] - 2e-2).mean() >= 0.8
 
     check()
 
