@@ -85,6 +85,8 @@ class Server:
                 # A client that has vanished without a word is noticed, and frees what it held.
                 ("grpc.keepalive_time_ms", int(1000 * keepalive_seconds)),
                 ("grpc.keepalive_timeout_ms", int(500 * keepalive_seconds)),
+                # Without this one, the answer to the question itself may take a minute.
+                ("grpc.http2.ping_timeout_ms", int(500 * keepalive_seconds)),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.max_pings_without_data", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
