@@ -104,7 +104,8 @@ check-imports: $(VENV)/.dev
 
 check-tests: $(VENV)/.dev
 	@echo "== tests: pytest"
-	@$(BIN)/python -m pytest --ignore=tests/unit/engine/test_providers.py $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+		--ignore=tests/unit/engine/test_providers.py $(ARGS)
 	@# In a process of its own: after the whole suite, one run crashed inside of a provider's library.
 	@$(BIN)/python -m pytest tests/unit/engine/test_providers.py
 
