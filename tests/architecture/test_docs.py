@@ -7,6 +7,8 @@ import inspect
 import json
 import re
 import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import penult
 from penult.cli.app import app
 from penult.v1 import backbone_pb2, feature_pb2
 from penult_server.settings import Settings, markdown_table
+from protos import reference
 from tests.page_blocks import PAGES, ROOT, of_language
 
 
@@ -43,6 +46,14 @@ def test_heads_page_has_the_table_of_the_code() -> None:
 
     page = (ROOT / "docs" / "heads.md").read_text(encoding="utf-8")
     assert "\n\n" + markdown_table() + "\n" in page, "put in what heads.registry.markdown_table() gives"
+
+
+def test_api_page_is_what_the_protos_and_the_source_say() -> None:
+    buf = shutil.which("buf", path=str(Path(sys.executable).parent)) or shutil.which("buf")
+    if buf is None:
+        pytest.skip("buf is not installed")
+    made = reference.page(buf)
+    assert reference.PAGE.read_text(encoding="utf-8") == made, "python -m protos.reference --buf $(which buf)"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
