@@ -8,7 +8,6 @@ with PENULT_TEST_LONG=1 (TRAINS_A_NETWORK, QUICKER).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 import penult
 from tests.certificates import Authority
 from tests.e2e.conftest import RunningServer, running_server
+from tests.long_form import LONG
 from tests.page_blocks import PAGES, Block, blocks, name_of
 from tests.page_runner import PageRunner
 from tests.page_world import PageWorld
@@ -27,10 +27,13 @@ NOT_RUN: Mapping[str, str] = {
     "grpcurl": "no Python program; test_docs.py reads its request with the protos",
     "docker": "needs an engine; deploy/image-test.sh builds and runs the image without one",
     "sudo": "changes the machine",
+    "penult models import": "needs a second server; test_moving.py has one",
+    "penult models files": "needs a model that was fine-tuned; test_finetune.py has one",
+    "penult jobs finish": "needs a fine-tuning under way; test_finetune.py has one",
+    "penult-server join": "needs a fine-tuning over several machines under way",
 }
 """How commands begin that are not run, and why."""
 
-LONG = bool(os.environ.get("PENULT_TEST_LONG"))
 TRAINS_A_NETWORK = ("finetune", ".tune(", "penult tune")
 """A block that says one of these takes minutes, and runs in the long form only."""
 

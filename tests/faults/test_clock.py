@@ -16,6 +16,7 @@ import pytest
 import penult
 from tests.e2e.conftest import RunningServer, running_server
 from tests.job_lab import path_of_kinds
+from tests.long_form import long_only
 from tests.pictures import coloured_png
 
 HOUR, DAY = 3600.0, 24 * 3600.0
@@ -49,7 +50,7 @@ def serving(tmp_path: Path, clock: Clock) -> Any:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@long_only
 def test_a_clock_that_is_put_back_loses_and_reopens_nothing(tmp_path: Path, clock: Clock) -> None:
     with serving(tmp_path, clock) as server, penult.Client(server.target) as client:
         client.datasets.create("a")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import subprocess
@@ -18,9 +17,10 @@ import penult
 from penult_server.store.database import FILE
 from tests.e2e.conftest import START_SECONDS, running_server
 from tests.e2e.test_models import HEAD, LABELS, fill
+from tests.long_form import long_only
 from tests.pictures import coloured_png
 
-ROUNDS = 12 if os.environ.get("PENULT_TEST_LONG") else 2
+ROUNDS = 6
 PAGE, DIM, ITEMS, EACH = 4096, 32, 600, 16
 SECONDS = 300
 FLAGS = ("--no-allow-download", "--feature-cache-mb", "0")
@@ -40,7 +40,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data_dir
 
 
-@pytest.mark.slow
+@long_only
 def test_damaged_pages_of_the_database_are_told_as_data_loss(filled: Path, tmp_path: Path) -> None:
     outcomes = {"served": 0, "refused": 0, "right": 0, "lost": 0}
     for seed in range(ROUNDS):
@@ -107,7 +107,7 @@ def use(target: str, outcomes: dict[str, int]) -> None:
         assert client.health().serving
 
 
-@pytest.mark.slow
+@long_only
 def test_damaged_and_missing_images_cost_themselves_alone(filled: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     shutil.copytree(filled, data_dir)

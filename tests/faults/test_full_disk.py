@@ -13,6 +13,7 @@ import pytest
 
 import penult
 from tests.e2e.conftest import RunningServer, running_server
+from tests.long_form import long_only
 from tests.pictures import coloured_png, tiny_png
 from tests.volumes import clear, ext4, fill, reserve, tmpfs
 
@@ -100,7 +101,7 @@ def no_fault(server: RunningServer) -> None:
     assert [event for event in server.events if event["event"] in ("internal_error", "not_json")] == []
 
 
-@pytest.mark.slow
+@long_only
 def test_a_full_disk_refuses_writes_and_loses_none_before(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", 40) as disk:
         data_dir = disk / "data"

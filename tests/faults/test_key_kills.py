@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import random
 import signal
 import subprocess
@@ -20,8 +19,8 @@ from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.database import FILE, Database
 from penult_server.store.sqlite import damage
 from tests import keys_victim
+from tests.long_form import LONG
 
-LONG = bool(os.environ.get("PENULT_TEST_LONG"))
 KILLS, COMMANDS = (300, 60) if LONG else (40, 4)
 PATIENCE = 120
 
