@@ -23,7 +23,7 @@ from tests.pictures import coloured_png, tiny_png
 
 SECONDS = 240
 LOST_SECONDS = 45
-"""Many times what the server waits, and less than the minute that gRPC would give a ping of its own accord."""
+"""Many times what the server waits, and less than the minute that gRPC gives a ping by itself."""
 FLAGS = (
     *("--max-datasets", "2", "--max-indexes", "1", "--max-index-items", "5", "--max-models", "1"),
     *("--max-queued-jobs-per-key", "1", "--max-stored-mb-per-key", "1"),
