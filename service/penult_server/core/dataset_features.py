@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -256,11 +257,12 @@ class _Source:
         return _Chunk(first, examples, known, missing), images
 
     def _bytes(self, sha256: str) -> bytes:
-        """An image that is gone from the disk is an empty one: an error of its own."""
+        """An image that is gone from the disk, or another one, is an empty one: an error of its own."""
         try:
-            return image_file(self._directory, sha256).read_bytes()
+            data = image_file(self._directory, sha256).read_bytes()
         except FileNotFoundError:
             return b""
+        return data if hashlib.sha256(data).hexdigest() == sha256 else b""
 
 
 def _write_header(file: Any, shape: tuple[int, ...]) -> None:

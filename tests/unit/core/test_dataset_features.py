@@ -169,18 +169,20 @@ async def test_a_bad_image_is_left_out_and_named(house: House) -> None:
     examples = house.examples(images)
     for job in ("one", "two"):
         image_file(house.folder / job, examples[35].sha256).unlink()
+        image_file(house.folder / job, examples[7].sha256).write_bytes(
+            images[8]
+        )  # a picture, but not its own
     table = await house.collect("one", examples)
     assert [(failed.position, failed.sha256) for failed in table.failed] == [
-        (2, examples[2].sha256),
-        (35, examples[35].sha256),
+        (position, examples[position].sha256) for position in (2, 7, 35)
     ]
-    assert (table.extracted, table.count) == (38, 40)
+    assert (table.extracted, table.count) == (37, 40)
     rows = load_features(house.folder / "one")
-    assert not rows[[2, 35]].any()
+    assert not rows[[2, 7, 35]].any()
     np.testing.assert_array_equal(rows[36], feature(images[36]))
     warned = [each.text for each in house.said if isinstance(each, LogLine) and each.level == "warning"]
     assert warned[0] == f"left out {examples[2].sha256}: it is damaged [IMAGE_CORRUPT]"
-    assert house.metrics()["images_failed"] == 2
+    assert house.metrics()["images_failed"] == 3
     house.extract.computed.clear()
     assert len((await house.collect("two", examples)).failed) == 2  # what failed is not kept
     assert len(house.extract.computed) == 2
