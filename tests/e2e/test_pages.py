@@ -27,6 +27,7 @@ NOT_RUN: Mapping[str, str] = {
     "grpcurl": "no Python program; test_docs.py reads its request with the protos",
     "docker": "needs an engine; deploy/image-test.sh builds and runs the image without one",
     "sudo": "changes the machine",
+    "export": "names a database server that is not here; tests/databases.py starts one",
     "penult models import": "needs a second server; test_moving.py has one",
     "penult models files": "needs a model that was fine-tuned; test_finetune.py has one",
     "penult jobs finish": "needs a fine-tuning under way; test_finetune.py has one",
@@ -36,6 +37,9 @@ NOT_RUN: Mapping[str, str] = {
 
 TRAINS_A_NETWORK = ("finetune", ".tune(", "penult tune")
 """A block that says one of these takes minutes, and runs in the long form only."""
+
+OF_A_TRAINING = ("penult jobs plot", "penult jobs diagnosis")
+"""Commands on what such a block made: in the long form too."""
 
 QUICKER: Mapping[str, str] = {
     "-s epochs=10": "-s epochs=1 -s preflight=false",
@@ -100,7 +104,8 @@ def world(
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=name_of)
 def test_every_command_and_snippet_of_a_page_runs(page: Path, world: PageWorld) -> None:
-    runner = PageRunner(world.target, world.folder, NOT_RUN, QUICKER, world.job_for)
+    not_run = [*NOT_RUN, *(() if LONG else OF_A_TRAINING)]
+    runner = PageRunner(world.target, world.folder, not_run, QUICKER, world.job_for)
     before: Block | None = None
     try:
         for block in blocks(page):
