@@ -82,7 +82,7 @@ inside() { build run --isolation chroot --network host "$container" -- "$@"; }
 must "user inside" 10001 "$(inside id -u)"
 must version "penult-server $version" "$(inside penult-server version)"
 must "files that the user may change" /data "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/tmp -o -path /run \) -prune -o -writable ! -type l -print 2> /dev/null || true)"
-must "settings of pip, keys and certificates' keys left" "" "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o \( -name pip.conf -o -name '*.key' -o -name '.netrc' -o -name '.env' \) -print 2> /dev/null || true)"
+must "settings of pip, keys and certificates' keys left" "" "$(inside find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o \( -name pip.conf -size +0 -o -name '*.key' -o -name '.netrc' -o -name '.env' \) -print 2> /dev/null || true)"
 must "wheels and caches left" "" "$(inside find /opt/penult /data /tmp /var/tmp /var/cache/pip /src \( -name '*.whl' -o -path '*/.cache/*' \) -print 2> /dev/null || true)"
 
 if [ -n "${FULL:-}" ]; then
