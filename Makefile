@@ -46,7 +46,7 @@ test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tes
 	@$(MAKE) check-stubs check-protos check-breaking lint check-tests
 
 test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
-	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults $(ARGS)
+	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_moving.py $(ARGS)
 	@# And what lasts once more with its rows in PostgreSQL, where that is installed.
 	@PENULT_TEST_LONG=1 PENULT_TEST_POSTGRESQL=1 $(BIN)/python -m pytest $(LASTING) $(ARGS)
 
@@ -105,7 +105,7 @@ check-imports: $(VENV)/.dev
 check-tests: $(VENV)/.dev
 	@echo "== tests: pytest"
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
-		--ignore=tests/unit/engine/test_providers.py $(ARGS)
+		--no-loadscope-reorder --ignore=tests/unit/engine/test_providers.py $(ARGS)
 	@# In a process of its own: after the whole suite, one run crashed inside of a provider's library.
 	@$(BIN)/python -m pytest tests/unit/engine/test_providers.py
 

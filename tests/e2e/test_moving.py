@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from tests.e2e.test_finetune import QUICK
 from tests.e2e.test_finetune import fill as fill_stripes
 from tests.e2e.test_models import fill
 from tests.finetune_lab import picture
+from tests.long_form import long_only
 from tests.pictures import coloured_png
 
 SECONDS = 240
@@ -94,6 +94,7 @@ def test_an_ensemble_comes_with_its_members(
     )
 
 
+@long_only
 def test_a_fine_tuned_model_brings_its_backbone_and_a_head_on_it(
     here: penult.Client, there: penult.Client, tmp_path: Path
 ) -> None:
@@ -223,10 +224,7 @@ def test_what_cannot_be_taken_in_is_told_and_leaves_nothing(
         assert first.version.version == again.version.version == 1, "one request, one version"
 
 
-@pytest.mark.skipif(
-    not os.environ.get("PENULT_TEST_LONG"),
-    reason="tests/unit/store/test_model_archives.py has what a kill leaves; the long form kills for real",
-)
+@long_only  # tests/unit/store/test_model_archives.py has what a kill leaves
 def test_a_server_killed_under_imports_has_whole_models_and_no_halves(
     here: penult.Client, tmp_path: Path
 ) -> None:

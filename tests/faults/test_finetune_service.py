@@ -17,6 +17,7 @@ from tests.e2e.test_finetune import QUICK, fill
 from tests.faults.test_job_kills import worker_pids
 from tests.faults.test_model_kills import PATIENCE, files, serving
 from tests.finetune_lab import picture
+from tests.long_form import long_only
 
 ENDLESS: dict[str, Any] = {
     **QUICK, "epochs": 5000, "patience": 5000, "checkpoint_seconds": 0.5, "schedule": "cyclic", "warmup": 0,
@@ -40,6 +41,7 @@ def goes_on(event: penult.JobEvent) -> bool:
     return (event.log or "").startswith("goes on after step ")
 
 
+@long_only
 def test_a_training_survives_all_that_can_happen_to_it(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     with serving(data_dir, "full") as server, penult.Client(server.target) as client:

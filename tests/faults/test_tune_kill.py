@@ -21,6 +21,7 @@ from penult_server.engine.tuning import job
 from penult_server.engine.tuning.record import RECORD, read_record
 from tests import tuning_lab
 from tests.finetune_lab import QUICK, stripes, task_in, write_snapshot
+from tests.long_form import long_only
 
 TUNING: dict[str, Any] = {
     "space": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout": [0.0, 0.3]},
@@ -70,6 +71,7 @@ def said(process: Any) -> Iterator[str]:
             yield message["text"]
 
 
+@long_only
 def test_a_killed_study_goes_on_and_ends_as_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
