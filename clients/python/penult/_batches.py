@@ -16,10 +16,6 @@ from penult.errors import Internal, ItemFailed
 from penult.types import FeatureBatch, ItemError, OnError
 from penult.v1 import feature_pb2
 
-# Enough to keep a server's batches full while answers travel, small enough to hold in memory.
-MAX_PENDING_CHUNKS = 16
-MAX_PENDING_BYTES = 32 << 20
-
 B = TypeVar("B")
 Response = feature_pb2.ExtractResponse | feature_pb2.ExtractStreamResponse
 
@@ -28,7 +24,6 @@ Response = feature_pb2.ExtractResponse | feature_pb2.ExtractStreamResponse
 class _Sent:
     names: tuple[str, ...]
     faults: dict[int, BadImage]
-    size: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,26 +46,15 @@ class Pending(Generic[B]):
         """`batch` makes a result of a response; it may raise Internal."""
         self._batch = batch
         self._sent: deque[_Sent] = deque()
-        self._size = 0
         self._answered = 0
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    @property
-    def full(self) -> bool:
-        """True when an answer must come before the next chunk is read: this is what bounds memory."""
-        return len(self._sent) >= MAX_PENDING_CHUNKS or self._size >= MAX_PENDING_BYTES
 
     def push(self, chunk: Chunk) -> None:
         """Remembers what the answer will need; the images themselves are not kept."""
-        self._sent.append(_Sent(tuple(chunk.names), chunk.faults, chunk.size))
-        self._size += chunk.size
+        self._sent.append(_Sent(tuple(chunk.names), chunk.faults))
 
     def answer(self, response: Any) -> B:
         """The result for the oldest chunk. Raises Internal."""
         sent = self._sent.popleft()
-        self._size -= sent.size
         first = self._answered
         self._answered += len(sent.names)
         errors = {

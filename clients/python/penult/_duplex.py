@@ -11,14 +11,20 @@ import asyncio
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 
 from penult._channel import Endpoint
+from penult._status import too_late
 from penult._verdict import Verdict
 from penult.errors import DeadlineExceeded, Internal
+
+# Enough to keep a server's batches full while answers travel, small enough to hold in memory.
+MAX_PENDING_MESSAGES = 16
+MAX_PENDING_BYTES = 32 << 20
 
 RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8)
 """Pauses before further attempts, as those of the calls that gRPC retries."""
@@ -48,8 +54,11 @@ class _Attempts:
         return None if pause is None else (pause, self._sent)
 
 
-class Duplex:
-    """For threads. Its methods raise what gRPC raises, and PenultError. `close` ends it in any case."""
+class _Stream:
+    """What both have: the way out, the messages that are not answered yet, and what another attempt needs."""
+
+    _outbox: queue.SimpleQueue[Any] | asyncio.Queue[Any]
+    _call: Any
 
     def __init__(self, method: Callable[..., Any], endpoint: Endpoint, timeout: float | None) -> None:
         """`timeout` bounds the wait for each answer: a stream may take hours, a healthy server never does."""
@@ -57,16 +66,50 @@ class Duplex:
         self._endpoint = endpoint
         self._seconds = timeout or endpoint.timeout
         self._attempts = _Attempts()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._open([])
 
-    def send(self, request: Any) -> None:
-        """Hands a message to gRPC's sender. Does not wait."""
-        self._attempts.sent(request)
-        self._outbox.put(request)
+    @property
+    def owed(self) -> bool:
+        """True while answers are to come."""
+        return bool(self._sizes)
+
+    @property
+    def full(self) -> bool:
+        """True when an answer must come before the next message is made: this is what bounds memory."""
+        return len(self._sizes) >= MAX_PENDING_MESSAGES or self._bytes >= MAX_PENDING_BYTES
+
+    def send(self, request: Any, size: int) -> None:
+        """Hands a message of about `size` bytes to gRPC's sender. Does not wait."""
+        self._sizes.append(size)
+        self._bytes += size
+        self._put(request)
 
     def end(self) -> None:
         """Says that no more messages come."""
-        self.send(None)
+        self._put(None)
+
+    def close(self) -> None:
+        """Cancels what is not done."""
+        self._outbox.put_nowait(None)  # the sender waits on the outbox even when the call has ended
+        self._call.cancel()
+
+    def _put(self, message: Any) -> None:
+        self._attempts.sent(message)
+        self._outbox.put_nowait(message)
+
+    def _answered(self) -> None:
+        self._attempts.answered()
+        self._bytes -= self._sizes.popleft()
+
+    def _open(self, sent: list[Any]) -> None:
+        """Starts a call with what was sent so far."""
+        raise NotImplementedError
+
+
+class Duplex(_Stream):
+    """For threads. Its methods raise what gRPC raises, and PenultError. `close` ends it in any case."""
 
     def answer(self) -> Any:
         """The next answer. Raises DeadlineExceeded."""
@@ -82,39 +125,19 @@ class Duplex:
                 time.sleep(pause)
                 self._open(sent)
             else:
-                self._attempts.answered()
+                self._answered()
                 return response
 
-    def close(self) -> None:
-        """Cancels what is not done."""
-        self._outbox.put(None)  # the sender waits on the outbox even when the call has ended
-        self._call.cancel()
-
     def _open(self, sent: list[Any]) -> None:
-        self._outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for message in sent:
-            self._outbox.put(message)
-        self._call = self._method(iter(self._outbox.get, None), metadata=self._endpoint.metadata)
+            outbox.put(message)
+        self._outbox = outbox
+        self._call = self._method(iter(outbox.get, None), metadata=self._endpoint.metadata)
 
 
-class AsyncDuplex:
+class AsyncDuplex(_Stream):
     """The same for asyncio."""
-
-    def __init__(self, method: Callable[..., Any], endpoint: Endpoint, timeout: float | None) -> None:
-        self._method = method
-        self._endpoint = endpoint
-        self._seconds = timeout or endpoint.timeout
-        self._attempts = _Attempts()
-        self._open([])
-
-    def send(self, request: Any) -> None:
-        """See Duplex."""
-        self._attempts.sent(request)
-        self._outbox.put_nowait(request)
-
-    def end(self) -> None:
-        """See Duplex."""
-        self.send(None)
 
     async def answer(self) -> Any:
         """The next answer. Raises DeadlineExceeded."""
@@ -135,13 +158,8 @@ class AsyncDuplex:
             else:
                 if response is grpc.aio.EOF:
                     raise _ended_early()
-                self._attempts.answered()
+                self._answered()
                 return response
-
-    def close(self) -> None:
-        """See Duplex."""
-        self._outbox.put_nowait(None)
-        self._call.cancel()
 
     def _open(self, sent: list[Any]) -> None:
         outbox: asyncio.Queue[Any] = asyncio.Queue()
@@ -184,11 +202,7 @@ def next_response(call: Any, seconds: float) -> Any:
 
 
 def _stalled(seconds: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"no answer on the stream for {seconds:g} s",
-        reason="DEADLINE_EXCEEDED",
-        hint="give a longer timeout=, or look whether the server is busy",
-    )
+    return too_late(f"no answer on the stream for {seconds:g} s")
 
 
 def _ended_early() -> Internal:

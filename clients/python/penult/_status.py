@@ -32,8 +32,9 @@ _CLASSES: dict[grpc.StatusCode, type[errors.PenultError]] = {
     grpc.StatusCode.UNKNOWN: errors.Internal,
 }
 
+_TOO_LATE = "give a longer timeout=, or look whether the server is busy"
 _DEFAULT_HINTS = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: "give a longer timeout=, or look whether the server is busy",
+    grpc.StatusCode.DEADLINE_EXCEEDED: _TOO_LATE,
     grpc.StatusCode.UNAUTHENTICATED: "give api_key=, or set PENULT_API_KEY",
     grpc.StatusCode.UNIMPLEMENTED: "the server is of another version, or is not a Penult server",
 }
@@ -68,6 +69,11 @@ def from_rpc(error: grpc.RpcError, target: str) -> errors.PenultError:
     if isinstance(translation, errors.ResourceExhausted):
         translation.retry_after = retry_after
     return translation
+
+
+def too_late(message: str) -> errors.DeadlineExceeded:
+    """For a wait that this side gave up."""
+    return errors.DeadlineExceeded(message, reason="DEADLINE_EXCEEDED", hint=_TOO_LATE)
 
 
 def _with_fields(message: str, violations: Iterable[_Violation]) -> str:

@@ -1,6 +1,6 @@
 """Features or predictions of a collection by one stream, with a bounded number of images under way.
 
-The caller's thread reads a chunk, hands it to gRPC's sender, and once `Pending` is full waits for
+The caller's thread reads a chunk, hands it to gRPC's sender, and once that is full waits for
 the oldest answer. So images are read in the caller's own thread, an exception of its iterable goes
 straight to it, and neither side ever holds more than the window.
 """
@@ -43,12 +43,12 @@ def stream_batches(
     """
     with translated(endpoint.target), contextlib.closing(Duplex(method, endpoint, timeout)) as stream:
         for position, chunk in enumerate(source):
-            stream.send(request(chunk, first=position == 0))
+            stream.send(request(chunk, first=position == 0), chunk.size)
             pending.push(chunk)
-            if pending.full:
+            if stream.full:
                 yield pending.answer(stream.answer())
         stream.end()
-        while pending:
+        while stream.owed:
             yield pending.answer(stream.answer())
 
 
@@ -64,11 +64,11 @@ async def stream_batches_async(
     with translated(endpoint.target), contextlib.closing(AsyncDuplex(method, endpoint, timeout)) as stream:
         first = True
         async for chunk in source:
-            stream.send(request(chunk, first=first))
+            stream.send(request(chunk, first=first), chunk.size)
             first = False
             pending.push(chunk)
-            if pending.full:
+            if stream.full:
                 yield pending.answer(await stream.answer())
         stream.end()
-        while pending:
+        while stream.owed:
             yield pending.answer(await stream.answer())

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 
 from penult._chunks import MAX_CHUNK_BYTES, MAX_UNARY_IMAGES, Chunk, Head
 from penult._link import AsyncLink
-from penult.errors import DeadlineExceeded, PenultError
+from penult._status import too_late
+from penult.errors import PenultError
 
 MAX_UNDER_WAY = 4
 """Calls of one kind at once; more wait. Enough that a server always has the next at hand."""
@@ -138,10 +139,4 @@ def _leave(group: list[_Caller[B]], task: asyncio.Task[None], _: asyncio.Future[
 
 def _expire(answer: asyncio.Future[B], seconds: float) -> None:
     if not answer.done():
-        answer.set_exception(
-            DeadlineExceeded(
-                f"no answer within {seconds:g} s",
-                reason="DEADLINE_EXCEEDED",
-                hint="give a longer timeout=, or look whether the server is busy",
-            )
-        )
+        answer.set_exception(too_late(f"no answer within {seconds:g} s"))

@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from typing import Any
 
 from penult._aligned import Aligned
-from penult._batches import MAX_PENDING_BYTES, MAX_PENDING_CHUNKS
 from penult._channel import Endpoint
 from penult._chunks import Chunk
 from penult._datasets import Labels, label_tuple, new_request_id, split_number
@@ -71,29 +70,18 @@ class Tally:
     """Chunks under way, and the sum of what was acknowledged. Answers come in the order of the chunks."""
 
     def __init__(self) -> None:
-        self._sent: deque[tuple[Chunk, int]] = deque()
-        self._size = 0
+        self._sent: deque[Chunk] = deque()
         self._first = 0
         self._added = self._unchanged = 0
         self._errors: list[ItemError] = []
 
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    @property
-    def full(self) -> bool:
-        """True when an answer must come before the next chunk is read."""
-        return len(self._sent) >= MAX_PENDING_CHUNKS or self._size >= MAX_PENDING_BYTES
-
     def push(self, chunk: Chunk) -> None:
         """Remembers what the answer will need; the images themselves are not kept."""
-        self._sent.append((Chunk(names=chunk.names, faults=chunk.faults), chunk.size))
-        self._size += chunk.size
+        self._sent.append(Chunk(names=chunk.names, faults=chunk.faults))
 
     def answer(self, response: pb.UploadExamplesResponse) -> int:
         """Counts the answer to the oldest chunk; the number of its images."""
-        chunk, size = self._sent.popleft()
-        self._size -= size
+        chunk = self._sent.popleft()
         for error in response.errors:
             position = error.index - self._first
             reason, message = error.reason, error.message
@@ -129,16 +117,16 @@ def upload(
     `timeout` bounds the wait for each answer.
     """
     with translated(endpoint.target), contextlib.closing(Duplex(method, endpoint, timeout)) as stream:
-        stream.send(Request(dataset=name, request_id=new_request_id()))
+        stream.send(Request(dataset=name, request_id=new_request_id()), 0)
         stream.answer()  # so that an unknown dataset is told at once
         for chunk in source:
-            stream.send(described.request(chunk))
+            stream.send(described.request(chunk), chunk.size)
             tally.push(chunk)
-            if tally.full:
+            if stream.full:
                 yield tally.answer(stream.answer())
         described.check_used()
         stream.end()
-        while tally:
+        while stream.owed:
             yield tally.answer(stream.answer())
 
 
@@ -153,14 +141,14 @@ async def upload_async(
 ) -> AsyncGenerator[int, None]:
     """The same for asyncio."""
     with translated(endpoint.target), contextlib.closing(AsyncDuplex(method, endpoint, timeout)) as stream:
-        stream.send(Request(dataset=name, request_id=new_request_id()))
+        stream.send(Request(dataset=name, request_id=new_request_id()), 0)
         await stream.answer()
         async for chunk in source:
-            stream.send(described.request(chunk))
+            stream.send(described.request(chunk), chunk.size)
             tally.push(chunk)
-            if tally.full:
+            if stream.full:
                 yield tally.answer(await stream.answer())
         described.check_used()
         stream.end()
-        while tally:
+        while stream.owed:
             yield tally.answer(await stream.answer())

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import penult
-from penult._batches import MAX_PENDING_CHUNKS
 from penult._chunks import MAX_CHUNK_IMAGES
+from penult._duplex import MAX_PENDING_MESSAGES
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_window_bounds_what_is_read_and_the_loop_goes_on(
     task = asyncio.create_task(client.extract(images()))
     done, _ = await asyncio.wait([task], timeout=0.7)
     assert not done
-    assert read == MAX_PENDING_CHUNKS * MAX_CHUNK_IMAGES
+    assert read == MAX_PENDING_MESSAGES * MAX_CHUNK_IMAGES
     known.servicer.hold.set()
     assert (await task).shape == (2000, 2)
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import penult
-from penult._batches import MAX_PENDING_CHUNKS
 from penult._chunks import MAX_CHUNK_IMAGES
+from penult._duplex import MAX_PENDING_MESSAGES
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_no_more_images_are_read_than_the_window_allows(client: penult.Client, k
         nonlocal read
         for _ in range(5000):
             read += 1
-            if read == MAX_PENDING_CHUNKS * MAX_CHUNK_IMAGES:
+            if read == MAX_PENDING_MESSAGES * MAX_CHUNK_IMAGES:
                 blocked.set()
             yield b"x"
 
@@ -133,7 +133,7 @@ def test_no_more_images_are_read_than_the_window_allows(client: penult.Client, k
     # The client now waits for an answer; a reader that did not would finish within this time.
     thread.join(0.5)
     assert thread.is_alive()
-    assert read == MAX_PENDING_CHUNKS * MAX_CHUNK_IMAGES
+    assert read == MAX_PENDING_MESSAGES * MAX_CHUNK_IMAGES
     known.servicer.hold.set()
     thread.join(20)
     assert result[0].shape == (5000, 2)
