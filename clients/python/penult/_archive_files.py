@@ -6,16 +6,14 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from penult._datasets import new_request_id
+from penult._sent_file import SentFile
 from penult._whole_file import WholeFile
-from penult.errors import DataLoss, InvalidArgument
+from penult.errors import DataLoss
 from penult.v1 import index_pb2 as pb
 from penult.v1 import model_archive_pb2
-
-_CHUNK_BYTES = 1 << 20
 
 
 class ArchiveFile(WholeFile):
@@ -46,44 +44,27 @@ class ArchiveFile(WholeFile):
 class ArchiveUpload:
     """An archive on its way to a server: its header, and its bytes in messages of 1 MiB."""
 
-    path: Path
-    facts: pb.FileHeader
+    file: SentFile
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> ArchiveUpload:
         """Reads the whole file once for its checksum. Raises InvalidArgument where it cannot be read."""
-        file = Path(path).expanduser()
-        digest, size = hashlib.sha256(), 0
-        try:
-            for block in _blocks(file):
-                digest.update(block)
-                size += len(block)
-        except OSError as error:
-            raise InvalidArgument(
-                f"cannot read {str(path)!r}: {error.strerror}", reason="FILE_UNREADABLE"
-            ) from error
-        return cls(file, pb.FileHeader(size_bytes=size, sha256=digest.hexdigest()))
+        return cls(SentFile.of(path))
+
+    @property
+    def _facts(self) -> pb.FileHeader:
+        return pb.FileHeader(size_bytes=self.file.size_bytes, sha256=self.file.sha256)
 
     def restored(self, name: str) -> Iterator[pb.RestoreIndexRequest]:
         """The messages that make an index of it; the file is never in memory as a whole."""
-        header = pb.RestoreIndexHeader(name=name, file=self.facts, request_id=new_request_id())
+        header = pb.RestoreIndexHeader(name=name, file=self._facts, request_id=new_request_id())
         yield pb.RestoreIndexRequest(header=header)
-        for block in _blocks(self.path):
+        for block in self.file.blocks():
             yield pb.RestoreIndexRequest(chunk=block)
 
     def imported(self, name: str) -> Iterator[model_archive_pb2.ImportModelRequest]:
         """The messages that make a version of a model of it."""
-        header = model_archive_pb2.ImportModelHeader(name=name, file=self.facts, request_id=new_request_id())
+        header = model_archive_pb2.ImportModelHeader(name=name, file=self._facts, request_id=new_request_id())
         yield model_archive_pb2.ImportModelRequest(header=header)
-        for block in _blocks(self.path):
+        for block in self.file.blocks():
             yield model_archive_pb2.ImportModelRequest(chunk=block)
-
-    def seconds(self, timeout: float) -> float:
-        """`timeout`, and one second more for each MiB: a slow line is no reason to give up."""
-        return timeout + self.facts.size_bytes / _CHUNK_BYTES
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_CHUNK_BYTES):
-            yield block

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TypeVar
 
+from penult._datasets import new_request_id
+from penult._sent_file import SentFile
 from penult.errors import InvalidArgument
 from penult.types import Backbone, Preprocess, Source, State
 from penult.v1 import backbone_pb2
 
 _PAGE_SIZE = 500
-_CHUNK_BYTES = 1 << 20
 
 _STATES: dict[str, backbone_pb2.BackboneState] = {
     "available": backbone_pb2.BACKBONE_STATE_AVAILABLE,
@@ -95,45 +93,25 @@ def _preprocess(message: backbone_pb2.Preprocess) -> Preprocess:
 class Upload:
     """A checkpoint on its way: its header, and its bytes in messages of 1 MiB."""
 
-    path: Path
+    file: SentFile
     header: backbone_pb2.ImportBackboneHeader
 
     @classmethod
     def of(cls, name: str, path: str | os.PathLike[str], architecture: str, licence: str) -> Upload:
         """Reads the whole file once for its checksum. Raises InvalidArgument where it cannot be read."""
-        file = Path(path).expanduser()
-        digest = hashlib.sha256()
-        size = 0
-        try:
-            for block in _blocks(file):
-                digest.update(block)
-                size += len(block)
-        except OSError as error:
-            raise InvalidArgument(
-                f"cannot read checkpoint {str(path)!r}: {error.strerror}", reason="FILE_UNREADABLE"
-            ) from error
+        file = SentFile.of(path, "checkpoint ")
         header = backbone_pb2.ImportBackboneHeader(
             name=name,
             architecture=architecture,
-            size_bytes=size,
-            sha256=digest.hexdigest(),
+            size_bytes=file.size_bytes,
+            sha256=file.sha256,
             licence=licence,
-            request_id=str(uuid.uuid4()),
+            request_id=new_request_id(),
         )
         return cls(file, header)
 
     def requests(self) -> Iterator[backbone_pb2.ImportBackboneRequest]:
         """The messages in order; the file is never in memory as a whole."""
         yield backbone_pb2.ImportBackboneRequest(header=self.header)
-        for block in _blocks(self.path):
+        for block in self.file.blocks():
             yield backbone_pb2.ImportBackboneRequest(chunk=block)
-
-    def seconds(self, timeout: float) -> float:
-        """`timeout`, and one second more for each MiB: a slow line is no reason to give up."""
-        return timeout + self.header.size_bytes / _CHUNK_BYTES
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as file:
-        while block := file.read(_CHUNK_BYTES):
-            yield block

@@ -101,7 +101,7 @@ class AsyncIndexes:
     ) -> AsyncIndex:
         """A new index of what `snapshot` wrote, here or on another server. Raises AlreadyExists."""
         upload = await asyncio.to_thread(ArchiveUpload.of, path)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         return await self._index(self._stub.RestoreIndex, upload.restored(name), seconds)
 
     async def set_alias(self, alias: str, name: str, *, timeout: float | None = None) -> AsyncIndex:

@@ -128,7 +128,7 @@ class AsyncModels(AsyncTuningModels):
             InvalidArgument: the file is no archive, or a damaged one, or one of a newer Penult.
         """
         upload = await asyncio.to_thread(ArchiveUpload.of, path)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         return model((await self._link.call(self._stub.ImportModel, upload.imported(name), seconds)).version)
 
     async def get(self, name: str, *, timeout: float | None = None) -> Model:

@@ -81,7 +81,7 @@ class Backbones:
             timeout: seconds for the whole; default is the client's, and one more for each MiB.
         """
         upload = Upload.of(name, path, architecture, licence)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         return backbone(self._link.call(self._stub.ImportBackbone, upload.requests(), seconds).backbone)
 
     @property
@@ -139,7 +139,7 @@ class AsyncBackbones:
     ) -> Backbone:
         """Uploads weights (.safetensors, or .pth that holds only tensors) as a new backbone."""
         upload = await asyncio.to_thread(Upload.of, name, path, architecture, licence)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         response = await self._link.call(self._stub.ImportBackbone, upload.requests(), seconds)
         return backbone(response.backbone)
 

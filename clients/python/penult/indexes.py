@@ -114,7 +114,7 @@ class Indexes:
     def restore(self, name: str, path: str | os.PathLike[str], *, timeout: float | None = None) -> Index:
         """A new index of what `snapshot` wrote, here or on another server. Raises AlreadyExists."""
         upload = ArchiveUpload.of(path)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         return self._index(self._stub.RestoreIndex, upload.restored(name), seconds)
 
     def set_alias(self, alias: str, name: str, *, timeout: float | None = None) -> Index:

@@ -173,7 +173,7 @@ class Models(TuningModels):
             InvalidArgument: the file is no archive, or a damaged one, or one of a newer Penult.
         """
         upload = ArchiveUpload.of(path)
-        seconds = timeout or upload.seconds(self._link.endpoint.timeout)
+        seconds = timeout or upload.file.seconds(self._link.endpoint.timeout)
         return model(self._link.call(self._stub.ImportModel, upload.imported(name), seconds).version)
 
     def get(self, name: str, *, timeout: float | None = None) -> Model:
