@@ -7,10 +7,11 @@ import dataclasses
 import re
 from collections.abc import AsyncIterator
 
+from penult_server.core.archives import FileFacts, receive
 from penult_server.core.backbones import ImportRecord
-from penult_server.core.errors import AlreadyExists, DataLoss, InvalidArgument, ResourceExhausted
+from penult_server.core.errors import AlreadyExists, InvalidArgument, ResourceExhausted
 from penult_server.core.names import check_name
-from penult_server.core.ports import BackboneCatalog, CheckpointUpload, ImportedBackbones
+from penult_server.core.ports import BackboneCatalog, ImportedBackbones
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -38,27 +39,12 @@ class ImportBackbone:
             return self._same_or_refuse(existing, record)
         upload = await asyncio.to_thread(self.store.begin, record.size_bytes)
         try:
-            await self._receive(upload, record, chunks)
+            await receive(upload, FileFacts(record.size_bytes, record.sha256), chunks)
             await asyncio.to_thread(self.catalog.check_checkpoint, upload.path, record.architecture)
             await asyncio.to_thread(upload.commit, record)
         finally:
             await asyncio.to_thread(upload.discard)
         return record.name
-
-    @staticmethod
-    async def _receive(upload: CheckpointUpload, record: ImportRecord, chunks: AsyncIterator[bytes]) -> None:
-        received = 0
-        async for chunk in chunks:
-            received += len(chunk)
-            if received > record.size_bytes:
-                break
-            await asyncio.to_thread(upload.write, chunk)
-        if received != record.size_bytes or await asyncio.to_thread(upload.sha256) != record.sha256:
-            raise DataLoss(
-                "UPLOAD_DAMAGED",
-                f"received {received} bytes that are not the {record.size_bytes} bytes announced",
-                hint="send the file again",
-            )
 
     def _check(self, record: ImportRecord) -> None:
         check_name(record.name, "header.name")

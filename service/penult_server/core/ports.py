@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from penult_server.core.archives import ReceivedFile
 from penult_server.core.backbones import BackboneFacts, BackboneSummary, ImportRecord, LoadReport
 from penult_server.core.batching import Priority
 from penult_server.core.features import OutputSpec
@@ -117,18 +118,10 @@ class ImportedBackbones(Protocol):
         ...
 
 
-class CheckpointUpload(Protocol):
+class CheckpointUpload(ReceivedFile, Protocol):
     """A checkpoint that is being received. Invisible until `commit`."""
 
     path: Path
-
-    def write(self, chunk: bytes) -> None:
-        """Appends bytes."""
-        ...
-
-    def sha256(self) -> str:
-        """Lower-case hex digest of what was written."""
-        ...
 
     def commit(self, record: ImportRecord) -> None:
         """Makes it durable and visible, at once and as a whole."""

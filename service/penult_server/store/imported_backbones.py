@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
+from penult_server.core.archives import FileFacts
 from penult_server.core.backbones import ImportRecord
 from penult_server.core.errors import AlreadyExists, DataLoss, ResourceExhausted
 from penult_server.core.ports import CheckpointUpload
@@ -64,17 +65,17 @@ class _Upload:
         self._workspace = workspace
         self._digest = hashlib.sha256()
         self.path = workspace / "weights"
-        self._file: BinaryIO | None = open(self.path, "wb")  # noqa: SIM115 - closed by sha256 or discard
+        self._file: BinaryIO | None = open(self.path, "wb")  # noqa: SIM115 - closed by facts or discard
 
     def write(self, chunk: bytes) -> None:
         assert self._file is not None
         self._digest.update(chunk)
         self._file.write(chunk)
 
-    def sha256(self) -> str:
+    def facts(self) -> FileFacts:
         self._close()
         self.path = self.path.rename(self._workspace / f"weights{_suffix(self.path)}")
-        return self._digest.hexdigest()
+        return FileFacts(self.path.stat().st_size, self._digest.hexdigest())
 
     def commit(self, record: ImportRecord) -> None:
         write_durably(self._workspace / RECORD, json.dumps(dataclasses.asdict(record), indent=1).encode())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from penult_server.core.archives import FileFacts
 from penult_server.core.backbones import ImportRecord
 from penult_server.core.errors import AlreadyExists, DataLoss, ResourceExhausted
 from penult_server.store.imported_backbones import ImportedBackboneStore
@@ -22,7 +23,7 @@ def test_an_upload_is_invisible_until_commit_and_whole_afterwards(tmp_path: Path
     upload = store.begin(6)
     upload.write(b"abc")
     upload.write(b"def")
-    assert upload.sha256() == hashlib.sha256(b"abcdef").hexdigest()
+    assert upload.facts() == FileFacts(6, hashlib.sha256(b"abcdef").hexdigest())
     assert store.find("mine") is None
     upload.commit(record("mine", b"abcdef"))
     upload.discard()
@@ -35,7 +36,7 @@ def test_the_second_commit_of_a_name_changes_nothing(tmp_path: Path) -> None:
     for data in (b"first", b"second"):
         upload = store.begin(len(data))
         upload.write(data)
-        upload.sha256()
+        upload.facts()
         if data == b"first":
             upload.commit(record("mine", data))
         else:
@@ -79,7 +80,7 @@ def test_the_kind_of_file_is_told_by_its_content(tmp_path: Path, length: int) ->
     for name in ("a.bin", "b.bin", "c.bin"):
         upload = store.begin(10)
         upload.write((tmp_path / name).read_bytes())
-        upload.sha256()
+        upload.facts()
         suffixes.append(upload.path.suffix)
         upload.discard()
     assert suffixes == [".safetensors", ".pth", ".pth"]
