@@ -78,8 +78,8 @@ def training_from_wire(request: pb.TrainHeadRequest) -> HeadTraining:
     )  # fmt: skip
 
 
-def tuning_from_wire(request: pb.FineTuneRequest) -> FineTuning:
-    """What to fine-tune."""
+def tuning_from_wire(request: pb.FineTuneRequest | pb.TuneRequest) -> FineTuning:
+    """What to fine-tune, once or in many trials."""
     return FineTuning(
         name=request.name,
         dataset=request.dataset,

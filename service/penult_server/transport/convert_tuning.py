@@ -9,23 +9,15 @@ from google.protobuf import json_format
 
 from penult.v1 import model_pb2 as pb
 from penult.v1 import tuning_pb2
-from penult_server.core.finetune_model import FineTuning
 from penult_server.core.models import version_from_json
 from penult_server.core.tune_model import Tuning
-from penult_server.transport.convert_models import parameters_from_wire, version_to_wire
+from penult_server.transport.convert_models import parameters_from_wire, tuning_from_wire, version_to_wire
 
 
 def search_from_wire(request: pb.TuneRequest) -> Tuning:
     """What to search."""
     return Tuning(
-        FineTuning(
-            name=request.name,
-            dataset=request.dataset,
-            backbone=request.backbone,
-            init_from=request.init_from,
-            settings=parameters_from_wire(request.settings),
-            request_id=request.request_id,
-        ),
+        tuning_from_wire(request),
         space=parameters_from_wire(request.space),
         methods={
             "search": request.search,
