@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +11,7 @@ from safetensors.torch import load_file
 
 from penult_server.engine.finetune.curves import read_rows
 from tests.finetune_lab import QUICK, stripes, write_snapshot
+from tests.worker_process import worker
 
 SETTINGS: dict[str, Any] = {
     **QUICK, "start": "random", "epochs": 2, "batch_size": 4, "augmentation": "randaugment", "mixup": 0.2,
@@ -23,30 +19,8 @@ SETTINGS: dict[str, Any] = {
     "checkpoint_seconds": 0,
 }  # fmt: skip
 STEPS_IN_EPOCH = 4
-
-
-@contextlib.contextmanager
-def worker(directory: Path) -> Any:
-    """A worker as the server starts one, at work on a fine-tuning job."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "penult_server.engine.workers"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
-    order = {
-        "kind": "finetune", "module": "penult_server.engine.finetune.job", "directory": str(directory),
-        "parameters": {"backbone": "test_resnet", "catalog": {}, "settings": SETTINGS},
-    }  # fmt: skip
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(order).encode() + b"\n")
-    process.stdin.flush()
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+PARAMETERS = {"backbone": "test_resnet", "catalog": {}, "settings": SETTINGS}
+JOB = "finetune", "penult_server.engine.finetune.job"
 
 
 def messages(process: Any) -> Any:
@@ -57,10 +31,10 @@ def messages(process: Any) -> Any:
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     for name in ("whole", "killed"):
         write_snapshot(tmp_path / name, stripes(classes=2, train=2 * STEPS_IN_EPOCH, validation=2))
-    with worker(tmp_path / "whole") as process:
+    with worker(*JOB, tmp_path / "whole", PARAMETERS) as process:
         errors = [message for message in messages(process) if message["type"] == "error"]
         assert process.wait() == 0, errors
-    with worker(tmp_path / "killed") as process:
+    with worker(*JOB, tmp_path / "killed", PARAMETERS) as process:
         for message in messages(process):
             if (
                 message["type"] == "progress"
@@ -73,7 +47,7 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     last_row = read_rows(tmp_path / "killed" / "training" / "curves.jsonl")[-1]["step"]
     assert last_row < 2 * STEPS_IN_EPOCH
     assert not (tmp_path / "killed" / "result.json").exists()
-    with worker(tmp_path / "killed") as process:
+    with worker(*JOB, tmp_path / "killed", PARAMETERS) as process:
         said = [message["text"] for message in messages(process) if message["type"] == "log"]
         assert process.wait() == 0
     assert any(text.startswith("goes on after step ") for text in said)

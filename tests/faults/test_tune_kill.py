@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from penult_server.engine.tuning.record import RECORD, read_record
 from tests import tuning_lab
 from tests.finetune_lab import QUICK, stripes, task_in, write_snapshot
 from tests.long_form import long_only
+from tests.worker_process import worker
 
 TUNING: dict[str, Any] = {
     "space": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "dropout": [0.0, 0.3]},
@@ -30,30 +28,7 @@ TUNING: dict[str, Any] = {
 }  # fmt: skip
 SETTINGS: dict[str, Any] = {**QUICK, "start": "random", "epochs": 2, "batch_size": 4, "checkpoint_seconds": 0}
 PARAMETERS = {"backbone": "test_resnet", "catalog": {}, "settings": SETTINGS, "tuning": TUNING}
-
-
-@contextlib.contextmanager
-def worker(directory: Path) -> Iterator[Any]:
-    """A worker as the server starts one, at work on a tuning job."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "penult_server.engine.workers"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
-        start_new_session=True,
-    )  # fmt: skip
-    order = {
-        "kind": "tune", "module": "penult_server.engine.tuning.job", "directory": str(directory),
-        "parameters": PARAMETERS,
-    }  # fmt: skip
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(order).encode() + b"\n")
-    process.stdin.flush()
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+JOB = "tune", "penult_server.engine.tuning.job"
 
 
 def child_of(pid: int) -> int:
@@ -83,7 +58,7 @@ def test_a_killed_study_goes_on_and_ends_as_an_undisturbed_one(
         torch.set_num_threads(1)
         job.tune_job(task_in(tmp_path / "whole")[0], PARAMETERS)
         torch.set_num_threads(before)
-    with worker(tmp_path / "killed") as process:
+    with worker(*JOB, tmp_path / "killed", PARAMETERS) as process:
         lines = []
         for text in said(process):
             lines.append(text)
@@ -100,7 +75,7 @@ def test_a_killed_study_goes_on_and_ends_as_an_undisturbed_one(
         assert b"trial 2: epoch 2" not in process.stdout.read()
     lost = read_record(tmp_path / "killed" / RECORD)
     assert [event.number for event in lost if isinstance(event, TrialEnded)] == [1]
-    with worker(tmp_path / "killed") as process:
+    with worker(*JOB, tmp_path / "killed", PARAMETERS) as process:
         lines = [*said(process)]
         assert process.wait() == 0, lines
     assert any(text.startswith("goes on with 2 trials, 1 under way") for text in lines)
