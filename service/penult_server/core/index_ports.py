@@ -28,6 +28,11 @@ class VectorIndex(Protocol):
         ...
 
     @property
+    def kind(self) -> str:
+        """What answers at the moment, such as "flat"; never "auto". Does not wait."""
+        ...
+
+    @property
     def count(self) -> int:
         """Vectors that a search can find."""
         ...

@@ -65,7 +65,7 @@ class SearchIndex:
         """
         started = time.perf_counter()
         index = self._indexes.find(request.index)
-        kind = index.vectors.describe().kind  # tells at once where it is loading
+        kind = index.vectors.kind  # tells at once where it is loading
         count = check_search(request)
         wanted = parse(request.filter) if request.filter else None
         self._room.enter(count)

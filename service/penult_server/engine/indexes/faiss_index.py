@@ -49,6 +49,11 @@ class FaissIndex:
         return self._spec
 
     @property
+    def kind(self) -> str:
+        """See VectorIndex."""
+        return self._facts.kind
+
+    @property
     def count(self) -> int:
         """See VectorIndex."""
         return self._state.count

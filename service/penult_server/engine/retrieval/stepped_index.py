@@ -63,6 +63,11 @@ class SteppedIndex:
         return self._spec
 
     @property
+    def kind(self) -> str:
+        """See VectorIndex."""
+        return self._serving.index.kind
+
+    @property
     def count(self) -> int:
         """See VectorIndex."""
         return self._serving.index.count
