@@ -123,14 +123,14 @@ def goodness(queries: np.ndarray, rows: RowsView, found: np.ndarray, metric: Met
     if not found.size:
         return scores
     if all(isinstance(block, ArrayBlock) and block.values.dtype == np.float32 for block in rows.blocks):
-        for number, block in enumerate(rows.blocks):
+        for number in np.unique(rows.block_of(found[found >= 0])).tolist():
+            block = rows.blocks[number]
             assert isinstance(block, ArrayBlock)
             start, end = rows.starts[number], rows.end(number)
             here = (found >= start) & (found < end)
-            if here.any():
-                positions = np.where(here, found - start, NOTHING)
-                values = _by_position(queries, block.values[: end - start], positions, metric)
-                scores = np.where(here, values, scores)
+            positions = np.where(here, found - start, NOTHING)
+            values = _by_position(queries, block.values[: end - start], positions, metric)
+            scores = np.where(here, values, scores)
         return scores
     most = max(1, _SCORE_BYTES // (found.shape[1] * queries.shape[1] * 4))
     for first in range(0, len(queries), most):

@@ -66,6 +66,10 @@ class RowsView:
         """The row after the last of a block."""
         return min(self.starts[number + 1] if number + 1 < len(self.starts) else self.count, self.count)
 
+    def block_of(self, rows: np.ndarray) -> np.ndarray:
+        """The number of the block of each row."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
     def parts(self, first: int, last: int, most: int) -> Iterator[tuple[int, np.ndarray]]:
         """Rows first to last - 1 as (row, float32 array) pieces of at most `most` rows."""
         for number, block in enumerate(self.blocks):
@@ -79,7 +83,7 @@ class RowsView:
         if len(self.blocks) == 1:
             return self.blocks[0].gather(rows)
         gathered = np.empty((len(rows), self.dim), np.float32)
-        numbers = np.searchsorted(self.starts, rows, side="right") - 1
+        numbers = self.block_of(rows)
         for number in np.unique(numbers):
             chosen = numbers == number
             gathered[chosen] = self.blocks[number].gather(rows[chosen] - self.starts[number])
