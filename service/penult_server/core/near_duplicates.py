@@ -87,18 +87,16 @@ class FindNearDuplicates:
         table = await self._features.collect(directory, examples, backbone, report)
         vectors = load_features(directory)[:, 0]
         usable = await asyncio.to_thread(np.any, vectors, 1)  # images that failed have zeros
-        items = [_item(row, example, dataset.dataset) for row, example in enumerate(examples) if usable[row]]
+        items = await asyncio.to_thread(_items, examples, usable, dataset.dataset)
         # A dataset may be larger than the memory: vectors lie on disk, and are compared through its cache.
         spec = IndexSpec(table.dim, kind="flat", parameters={"vectors": "disk"})
         index = await asyncio.to_thread(self._indexes.stores.engine.create, spec)
         for page in _pages(items):
-            keys = np.asarray([item.key for item in page])
-            await asyncio.to_thread(index.add, keys, vectors[keys], sequence=1)
+            await asyncio.to_thread(_put, index, page, vectors)
         groups, paced = DuplicateGroups(threshold), Paced(report, len(items), "images", "compare")
         done = 0
         for page in _pages(items):
-            queries = vectors[[item.key for item in page]]
-            groups.add(page, *await asyncio.to_thread(_neighbours, index, page, queries, threshold))
+            await asyncio.to_thread(_join, index, page, vectors, threshold, groups)
             done += len(page)
             await paced.at(done)
         pictures = {
@@ -119,6 +117,19 @@ async def _in_index(index: OpenIndex, threshold: float, report: Report) -> Mappi
     pictures = {item.key: item.image_sha256 for item in groups.members()}
     found = groups.found(pictures, with_images=index.maker.keeps_images)
     return {"index": index.name, "sequence": sequence, **found}
+
+
+def _put(index: VectorIndex, items: Sequence[Item], vectors: np.ndarray) -> None:
+    keys = np.asarray([item.key for item in items])
+    index.add(keys, vectors[keys], sequence=1)
+
+
+def _join(
+    index: VectorIndex, items: Sequence[Item], vectors: np.ndarray, threshold: float, groups: DuplicateGroups
+) -> None:
+    """Joins some items with their near neighbours. Their keys are their rows in `vectors`."""
+    queries = vectors[[item.key for item in items]]
+    groups.add(items, *_neighbours(index, items, queries, threshold))
 
 
 def _compare(index: OpenIndex, items: Sequence[Item], threshold: float, groups: DuplicateGroups) -> None:
@@ -154,6 +165,10 @@ def _cosines(
                 norms = float(np.linalg.norm(queries[place]) * np.linalg.norm(rows[key]))
                 found[place, column] = float(queries[place] @ rows[key]) / (norms or 1.0)
     return found
+
+
+def _items(examples: Sequence[SnapshotExample], usable: np.ndarray, dataset: str) -> list[Item]:
+    return [_item(row, example, dataset) for row, example in enumerate(examples) if usable[row]]
 
 
 def _item(key: int, example: SnapshotExample, dataset: str) -> Item:
