@@ -24,7 +24,7 @@ from penult_server.core.manage_models import MAX_LEAVES
 from penult_server.core.model_ports import Artifacts, ModelStore, TakenVersion
 from penult_server.core.models import ModelKind, ModelReference, ModelVersion, NewVersion
 from penult_server.core.names import check_name
-from penult_server.core.own_backbones import model_of
+from penult_server.core.own_backbones import made_of, model_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,12 +163,8 @@ class ArchiveModel:
 
     def _with_members(self, version: ModelVersion) -> list[ModelVersion]:
         """Each version once, after those that it is made of."""
-        parts = [ModelReference.parse(member) for member in version.members]
-        if version.kind is ModelKind.HEAD and version.lineage is not None:
-            taken = model_of(version.lineage.backbone)
-            parts += [] if taken is None else [taken]
         found: dict[int, ModelVersion] = {}
-        for part in parts:
+        for part in made_of(version):
             whole = self._with_members(self._models.resolve(part, evidence=True))
             found |= {each.id: each for each in whole}
         return [*found.values(), version]

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.model_ports import Artifacts, ModelStore
-from penult_server.core.models import ModelKind, ModelReference, ModelVersion
+from penult_server.core.models import ModelKind, ModelReference, ModelVersion, NewVersion
 
 PREFIX = "models/"
 WEIGHTS = "backbone.safetensors"
@@ -24,6 +24,14 @@ def own_backbone(model: str, version: int) -> str:
 def model_of(backbone: str, field: str = "backbone") -> ModelReference | None:
     """The model whose backbone is meant; None for any other backbone. Raises InvalidArgument."""
     return ModelReference.parse(backbone[len(PREFIX) :], field) if backbone.startswith(PREFIX) else None
+
+
+def made_of(version: NewVersion | ModelVersion) -> list[ModelReference]:
+    """The members of an ensemble; of a head, the version whose own backbone it takes the features of."""
+    if version.kind is ModelKind.HEAD and version.lineage is not None:
+        taken = model_of(version.lineage.backbone)
+        return [] if taken is None else [taken]
+    return [ModelReference.parse(member) for member in version.members]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -28,10 +28,10 @@ from penult_server.core.models import (
     ModelVersion,
     NewVersion,
 )
-from penult_server.core.own_backbones import model_of
+from penult_server.core.own_backbones import made_of
 from penult_server.store.artifacts import MANIFEST
 from penult_server.store.blobs import SPARE_BYTES
-from penult_server.store.disk import disk_faults, disk_full
+from penult_server.store.disk import check_room, disk_faults
 from penult_server.store.zip_files import PackedZip, ReceivedZip, ZipMembers
 
 FORMAT = 1
@@ -62,8 +62,7 @@ class ZipModelArchives:
 
     def pack(self, versions: Sequence[ModelVersion]) -> PackedZip:
         """See core.archive_model.ModelArchives."""
-        if shutil.disk_usage(self._directory).free < sum(v.size_bytes for v in versions) + SPARE_BYTES:
-            raise disk_full()
+        check_room(self._directory, sum(v.size_bytes for v in versions) + SPARE_BYTES)
         with disk_faults():
             workspace = Path(tempfile.mkdtemp(dir=self._directory))
         try:
@@ -75,8 +74,7 @@ class ZipModelArchives:
 
     def begin(self, size_bytes: int) -> ReceivedModelArchive:
         """See core.archive_model.ModelArchives. The bytes are needed three times, from file to model."""
-        if shutil.disk_usage(self._directory).free < 3 * size_bytes + SPARE_BYTES:
-            raise disk_full()
+        check_room(self._directory, 3 * size_bytes + SPARE_BYTES)
         with disk_faults():
             return ReceivedModelArchive(Path(tempfile.mkdtemp(dir=self._directory)), archive_invalid)
 
@@ -179,18 +177,10 @@ def _cards(versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
             "threshold": version.threshold,
             "lineage": None if version.lineage is None else dataclasses.asdict(version.lineage),
             "evidence": None if version.evidence is None else dataclasses.asdict(version.evidence),
-            "members": [places[part] for part in _parts(version)],
+            "members": [places[str(part)] for part in made_of(version)],
         }
         for version in versions
     ]
-
-
-def _parts(version: ModelVersion) -> Sequence[str]:
-    """The members of an ensemble; the version whose own backbone a head takes the features of."""
-    if version.kind is ModelKind.HEAD and version.lineage is not None:
-        taken = model_of(version.lineage.backbone)
-        return () if taken is None else (str(taken),)
-    return version.members
 
 
 def _pack_files(members: ZipMembers, folder: Path, prefix: str) -> None:

@@ -22,11 +22,12 @@ from penult_server.core.models import (
     NewVersion,
     main_metrics,
 )
-from penult_server.core.own_backbones import model_of, own_backbone
-from penult_server.core.wall_clock import wall_time
+from penult_server.core.own_backbones import made_of, own_backbone
+from penult_server.core.wall_clock import wall_ms
 from penult_server.store.model_tables import model_aliases, model_members, model_versions, models
 
-_BRIEF = [column for column in model_versions.c if column.name != "evidence_json"]
+# Without the evidence and what lies behind it in a row of SQLite, where evidence must be read to get there.
+_BRIEF = [column for column in model_versions.c if column.name not in ("evidence_json", "size_bytes")]
 
 
 def find(connection: sa.Connection, name: str) -> int:
@@ -95,7 +96,7 @@ def by_job(connection: sa.Connection, job_id: str) -> ModelVersion | None:
 
 def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | None) -> tuple[int, int]:
     """A new version, and with the first one the model; its id and number."""
-    now_ms = int(wall_time() * 1000)
+    now_ms = wall_ms()
     query = sa.select(models.c.id, models.c.last_version).where(models.c.name == name)
     row = connection.execute(query).first()
     if row is None:
@@ -128,10 +129,7 @@ def insert(connection: sa.Connection, name: str, new: NewVersion, job_id: str | 
 
 def depend(connection: sa.Connection, key: int, new: NewVersion) -> None:
     """Notes what it is made of: whose own backbone it takes, or its members. Raises NotFound for one gone."""
-    taken = [ModelReference.parse(member) for member in new.members]
-    if new.kind is ModelKind.HEAD and new.lineage is not None:
-        taken += filter(None, [model_of(new.lineage.backbone)])
-    for reference in taken:
+    for reference in made_of(new):
         member = resolve(connection, reference)
         connection.execute(model_members.insert().values(version_id=key, member_id=member.id))
 
