@@ -9,13 +9,13 @@ import grpc
 from penult.v1 import backbone_pb2 as pb
 from penult.v1 import backbone_pb2_grpc
 from penult_server.core.describe_backbones import DescribeBackbones
-from penult_server.core.errors import InvalidArgument
 from penult_server.core.import_backbone import ImportBackbone
 from penult_server.transport.convert_backbones import (
     backbone_to_wire,
     filter_from_wire,
     import_record_from_wire,
 )
+from penult_server.transport.convert_files import chunks_of, header_of
 
 Context = grpc.aio.ServicerContext
 
@@ -59,17 +59,6 @@ class BackboneService(backbone_pb2_grpc.BackboneServiceServicer):
         self, requests: AsyncIterator[pb.ImportBackboneRequest], context: Context
     ) -> pb.ImportBackboneResponse:
         """Takes a checkpoint."""
-        first = await anext(aiter(requests), None)
-        if first is None or first.WhichOneof("payload") != "header":
-            raise InvalidArgument("NO_HEADER", "the first message must carry the header", field="header")
-        name = await self._importer.run(import_record_from_wire(first.header), _chunks(requests))
+        header = await header_of(requests)
+        name = await self._importer.run(import_record_from_wire(header), chunks_of(requests))
         return pb.ImportBackboneResponse(backbone=backbone_to_wire(await self._backbones.get(name)))
-
-
-async def _chunks(requests: AsyncIterator[pb.ImportBackboneRequest]) -> AsyncIterator[bytes]:
-    async for request in requests:
-        if request.WhichOneof("payload") != "chunk":
-            raise InvalidArgument(
-                "SECOND_HEADER", "only the first message may carry a header", field="header"
-            )
-        yield request.chunk

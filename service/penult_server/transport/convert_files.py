@@ -17,13 +17,17 @@ def part_to_wire(response: type[Any], part: FileFacts | bytes) -> Any:
     return response(header=index_pb2.FileHeader(size_bytes=part.size_bytes, sha256=part.sha256))
 
 
-async def header_of(requests: AsyncIterator[Any]) -> tuple[Any, FileFacts]:
-    """The header that comes first, and the facts in it. Raises InvalidArgument NO_HEADER."""
+def facts_from_wire(file: index_pb2.FileHeader) -> FileFacts:
+    """What a file is to be."""
+    return FileFacts(file.size_bytes, file.sha256)
+
+
+async def header_of(requests: AsyncIterator[Any]) -> Any:
+    """The header that comes first. Raises InvalidArgument NO_HEADER."""
     first = await anext(aiter(requests), None)
     if first is None or first.WhichOneof("payload") != "header":
         raise InvalidArgument("NO_HEADER", "the first message must carry the header", field="header")
-    file = first.header.file
-    return first.header, FileFacts(file.size_bytes, file.sha256)
+    return first.header
 
 
 async def chunks_of(requests: AsyncIterator[Any]) -> AsyncIterator[bytes]:

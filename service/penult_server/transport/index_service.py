@@ -25,7 +25,7 @@ from penult_server.core.search_index import SearchIndex
 from penult_server.core.searches import SearchRequest
 from penult_server.transport.convert_datasets import splits_from_wire
 from penult_server.transport.convert_features import options_from_wire
-from penult_server.transport.convert_files import chunks_of, header_of, part_to_wire
+from penult_server.transport.convert_files import chunks_of, facts_from_wire, header_of, part_to_wire
 from penult_server.transport.convert_indexes import (
     evaluation_to_wire,
     index_to_wire,
@@ -172,8 +172,9 @@ class IndexService(index_pb2_grpc.IndexServiceServicer):
         self, requests: AsyncIterator[pb.RestoreIndexRequest], context: Context
     ) -> pb.RestoreIndexResponse:
         """A new index of one file."""
-        header, facts = await header_of(requests)
-        described = await self._archive.restore(header.name, facts, header.request_id, chunks_of(requests))
+        header, chunks = await header_of(requests), chunks_of(requests)
+        facts = facts_from_wire(header.file)
+        described = await self._archive.restore(header.name, facts, header.request_id, chunks)
         return pb.RestoreIndexResponse(index=index_to_wire(described))
 
     async def OptimizeIndex(

@@ -21,7 +21,7 @@ from penult_server.core.models import ModelReference
 from penult_server.core.predict import PredictImages
 from penult_server.core.train_head import TrainHead
 from penult_server.core.tune_model import Tune
-from penult_server.transport.convert_files import chunks_of, header_of, part_to_wire
+from penult_server.transport.convert_files import chunks_of, facts_from_wire, header_of, part_to_wire
 from penult_server.transport.convert_images import image_from_wire, item_error_to_wire
 from penult_server.transport.convert_jobs import job_to_wire
 from penult_server.transport.convert_models import (
@@ -223,8 +223,9 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         self, requests: AsyncIterator[model_archive_pb2.ImportModelRequest], context: Context
     ) -> model_archive_pb2.ImportModelResponse:
         """New versions of one file."""
-        header, facts = await header_of(requests)
-        version = await self._archive.take_in(header.name, facts, header.request_id, chunks_of(requests))
+        header, chunks = await header_of(requests), chunks_of(requests)
+        facts = facts_from_wire(header.file)
+        version = await self._archive.take_in(header.name, facts, header.request_id, chunks)
         return model_archive_pb2.ImportModelResponse(version=version_to_wire(version))
 
 
