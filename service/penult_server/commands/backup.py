@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penult_server.commands.data_dir import add_options, settings_of
+from penult_server.commands.data_dir import add_options, settings_of, told
 from penult_server.core.errors import PenultError
-from penult_server.settings import Settings, problems
+from penult_server.settings import Settings
 from penult_server.store import backup as store
 
 
@@ -43,12 +43,8 @@ def restore_command(arguments: list[str]) -> int:
 def _told(options: argparse.Namespace, work: Callable[[Settings], dict[str, Any]]) -> int:
     try:
         made = work(settings_of(options))
-    except PenultError as error:
-        sys.stderr.write(f"penult-server: {error.message}{f' ({error.hint})' if error.hint else ''}\n")
-        return 1
-    except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
-        return 2
+    except (PenultError, FileNotFoundError, ValidationError) as error:
+        return told(error)
     except OSError as error:
         sys.stderr.write(f"penult-server: {error.strerror}\n")
         return 1

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from penult_server.settings import Settings
+from pydantic import ValidationError
+
+from penult_server.core.errors import PenultError
+from penult_server.settings import Settings, problems
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,3 +28,13 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         "--config": arguments.config,
     }
     return Settings.load([word for flag, value in given.items() if value for word in (flag, value)])
+
+
+def told(error: PenultError | FileNotFoundError | ValidationError) -> int:
+    """Says on standard error what is wrong; the exit status: 1 where it was refused, 2 for wrong settings."""
+    if isinstance(error, PenultError):
+        lines = [f"{error.message}{f' ({error.hint})' if error.hint else ''}"]
+    else:
+        lines = problems(error)
+    sys.stderr.writelines(f"penult-server: {line}\n" for line in lines)
+    return 1 if isinstance(error, PenultError) else 2

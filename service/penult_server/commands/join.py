@@ -8,9 +8,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from penult_server.commands.data_dir import add_options, settings_of
+from penult_server.commands.data_dir import add_options, settings_of, told
 from penult_server.engine.finetune.parallel import join_training
-from penult_server.settings import problems
 
 
 def join_command(arguments: list[str]) -> int:
@@ -26,8 +25,7 @@ def join_command(arguments: list[str]) -> int:
     try:
         jobs = settings_of(options).data_dir.absolute() / "jobs"
     except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
-        return 2
+        return told(error)
     directory = jobs / Path(options.job).name
     if not directory.is_dir():
         sys.stderr.write(f"penult-server: there is no job {options.job!r} in this data directory\n")

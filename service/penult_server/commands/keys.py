@@ -12,10 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penult_server.commands.data_dir import add_options, settings_of
+from penult_server.commands.data_dir import add_options, settings_of, told
 from penult_server.core.access import REFRESH_SECONDS, ApiKey, Scope, make_key
 from penult_server.core.errors import PenultError
-from penult_server.settings import problems
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.home import visited
 
@@ -29,12 +28,8 @@ def keys_command(arguments: list[str]) -> int:
         settings = settings_of(options)
         with visited(settings.data_dir, settings.database) as database:
             options.action(DatabaseKeys(database), options)
-    except PenultError as error:
-        sys.stderr.write(f"penult-server: {error.message}{f' ({error.hint})' if error.hint else ''}\n")
-        return 1
-    except (FileNotFoundError, ValidationError) as error:
-        sys.stderr.writelines(f"penult-server: {line}\n" for line in problems(error))
-        return 2
+    except (PenultError, FileNotFoundError, ValidationError) as error:
+        return told(error)
     return 0
 
 
