@@ -10,7 +10,6 @@ from typing import Any
 from penult._apredict import AsyncPredicting
 from penult._exports import ModelFolder
 from penult._models import as_struct, finetune_request, model_file, schedule
-from penult._status import translated
 from penult.aio_jobs import AsyncJob
 from penult.model_types import Model, ModelFile, Schedule
 from penult.v1 import model_pb2 as pb
@@ -52,13 +51,12 @@ class AsyncFineTuning(AsyncPredicting):
         timeout: float | None = None,
     ) -> list[Path]:
         """Fetches files of a version into a folder, and returns their paths."""
-        endpoint, request = self._link.endpoint, pb.ListModelFilesRequest(model=name)
+        request = pb.ListModelFilesRequest(model=name)
         listed = await self._link.call(self._stub.ListModelFiles, request, timeout)
         paths = []
         for wanted, target in ModelFolder(folder, listed, files).files():
-            with target as file, translated(endpoint.target):
-                call = self._stub.DownloadModelFile(wanted, timeout=timeout, metadata=endpoint.metadata)
-                async for response in call:
+            with target as file:
+                async for response in self._link.stream(self._stub.DownloadModelFile, wanted, timeout):
                     file.write(response.chunk)
             paths.append(target.path)
         return paths

@@ -10,7 +10,6 @@ from typing import Any
 from penult._exports import ModelFolder
 from penult._models import as_struct, finetune_request, model_file, schedule
 from penult._predict import Predicting
-from penult._status import translated
 from penult.jobs import Job
 from penult.model_types import Model, ModelFile, Schedule
 from penult.v1 import model_pb2 as pb
@@ -75,14 +74,11 @@ class FineTuning(Predicting):
             files: names or patterns, such as "curves.png" and "events.*"; None for all.
             timeout: seconds for each file.
         """
-        endpoint = self._link.endpoint
         listed = self._link.call(self._stub.ListModelFiles, pb.ListModelFilesRequest(model=name), timeout)
         paths = []
         for wanted, target in ModelFolder(folder, listed, files).files():
-            with target as file, translated(endpoint.target):
-                for response in self._stub.DownloadModelFile(
-                    wanted, timeout=timeout, metadata=endpoint.metadata
-                ):
+            with target as file:
+                for response in self._link.stream(self._stub.DownloadModelFile, wanted, timeout):
                     file.write(response.chunk)
             paths.append(target.path)
         return paths

@@ -16,7 +16,7 @@ from penult._exports import model_export
 from penult._indexes import index_fields, near_duplicates
 from penult._models import model
 from penult._trials import tuning
-from penult._whole_file import WholeFile
+from penult._whole_file import write_whole
 from penult.errors import Cancelled, DeadlineExceeded, InvalidArgument, JobFailed, Unavailable
 from penult.index_types import IndexInfo
 from penult.job_types import (
@@ -109,8 +109,7 @@ def plot(message: pb.PlotJobResponse, path: str | os.PathLike[str] | None) -> Jo
     """The plot without its message, written to `path` if there is one."""
     findings = tuple(Finding(each.symptom, each.evidence, each.advice) for each in message.findings)
     if path is not None:
-        with WholeFile(path) as file:
-            file.file.write(message.png)
+        write_whole(path, message.png)
     return JobPlot(message.png, findings)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -37,6 +37,11 @@ class Link:
         """Makes one call and waits for its answer. Raises PenultError."""
         with translated(self.endpoint.target):
             return method(request, timeout=timeout or self.endpoint.timeout, metadata=self.endpoint.metadata)
+
+    def stream(self, method: Callable[..., Any], request: Any, timeout: float | None) -> Iterator[Any]:
+        """The answers of one call, as they come; `timeout` None: without end. Raises PenultError."""
+        with translated(self.endpoint.target):
+            yield from method(request, timeout=timeout, metadata=self.endpoint.metadata)
 
     def close(self) -> None:
         """Ends calls in progress. A second time does nothing."""
@@ -73,6 +78,14 @@ class AsyncLink:
             return await method(
                 request, timeout=timeout or self.endpoint.timeout, metadata=self.endpoint.metadata
             )
+
+    async def stream(
+        self, method: Callable[..., Any], request: Any, timeout: float | None
+    ) -> AsyncIterator[Any]:
+        """The answers of one call; see `Link.stream`."""
+        with translated(self.endpoint.target):
+            async for answer in method(request, timeout=timeout, metadata=self.endpoint.metadata):
+                yield answer
 
     async def close(self) -> None:
         """Ends calls in progress. A second time does nothing."""

@@ -120,15 +120,13 @@ def _next_group(waiting: list[_Caller[B]]) -> list[_Caller[B]]:
     group: list[_Caller[B]] = []
     images = size = 0
     while waiting:
-        chunk = waiting[0].chunk
-        images, size = images + len(chunk.images), size + chunk.size
-        if group and (images > MAX_UNARY_IMAGES or size > MAX_CHUNK_BYTES):
-            break
-        caller = waiting.pop(0)
-        if caller.answer.done():
-            images, size = images - len(chunk.images), size - chunk.size
-        else:
+        caller = waiting[0]
+        if not caller.answer.done():
+            images, size = images + len(caller.chunk.images), size + caller.chunk.size
+            if group and (images > MAX_UNARY_IMAGES or size > MAX_CHUNK_BYTES):
+                break
             group.append(caller)
+        waiting.pop(0)
     return group
 
 

@@ -13,6 +13,12 @@ from penult.errors import InvalidArgument
 T = TypeVar("T", bound="WholeFile")
 
 
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """These bytes as a file. Raises InvalidArgument where it cannot be written."""
+    with WholeFile(path) as file:
+        file.file.write(data)
+
+
 class WholeFile:
     """A file that is there, with all its bytes on disk, once a `with` block has ended without an error."""
 

@@ -27,7 +27,6 @@ from penult._folders import labelled_files
 from penult._indexes import duplicates_request
 from penult._link import AsyncLink
 from penult._progress import progress_bar
-from penult._status import translated
 from penult._uploads import Described, Tally, upload_async
 from penult.aio_jobs import AsyncJob
 from penult.analysis_types import DatasetAnalysis
@@ -187,10 +186,8 @@ class AsyncDatasets:
     ) -> int:
         """Writes a manifest, a JSON object of each example a line, and returns their number."""
         request = pb.ExportManifestRequest(dataset=name, filter=example_filter(split, label, unlabelled))
-        endpoint = self._link.endpoint
-        with ManifestFile(path) as file, translated(endpoint.target):
-            call = self._stub.ExportManifest(request, timeout=timeout, metadata=endpoint.metadata)
-            async for response in call:
+        with ManifestFile(path) as file:
+            async for response in self._link.stream(self._stub.ExportManifest, request, timeout):
                 file.write(response.examples)
         return file.count
 

@@ -11,7 +11,6 @@ from penult._archive_files import ArchiveFile, ArchiveUpload
 from penult._datasets import new_request_id
 from penult._indexes import PAGE_SIZE, Step, create_request
 from penult._link import AsyncLink
-from penult._status import translated
 from penult.aio_index import AsyncIndex
 from penult.index_types import Metric
 from penult.v1 import index_pb2 as pb
@@ -89,10 +88,8 @@ class AsyncIndexes:
         The file appears whole or not at all. It is a ZIP; docs/indexes.md says what is in it.
         """
         request = pb.SnapshotIndexRequest(index=name, without_images=not images)
-        endpoint = self._link.endpoint
-        with ArchiveFile(path) as file, translated(endpoint.target):
-            call = self._stub.SnapshotIndex(request, timeout=timeout, metadata=endpoint.metadata)
-            async for response in call:
+        with ArchiveFile(path) as file:
+            async for response in self._link.stream(self._stub.SnapshotIndex, request, timeout):
                 file.take(response)
         return file.size
 

@@ -13,7 +13,6 @@ from penult._atuning import AsyncTuningModels
 from penult._datasets import new_request_id
 from penult._exports import ExportFile
 from penult._models import PAGE_SIZE, evaluate_request, model, split_reference, train_request
-from penult._status import translated
 from penult.aio_jobs import AsyncJob
 from penult.dataset_types import SplitName
 from penult.evaluation_types import Evaluation
@@ -96,10 +95,9 @@ class AsyncModels(AsyncTuningModels):
         request = pb.ExportModelRequest(model=name, format=format, request_id=new_request_id())
         started = await self._link.call(self._stub.ExportModel, request, None)
         job: AsyncJob[ModelExport] = AsyncJob.of(self._link, started.job)
-        wanted, endpoint = pb.DownloadExportRequest(job_id=job.id), self._link.endpoint
-        with ExportFile(path, await job.result(timeout)) as file, translated(endpoint.target):
-            call = self._stub.DownloadExport(wanted, timeout=timeout, metadata=endpoint.metadata)
-            async for response in call:
+        wanted = pb.DownloadExportRequest(job_id=job.id)
+        with ExportFile(path, await job.result(timeout)) as file:
+            async for response in self._link.stream(self._stub.DownloadExport, wanted, timeout):
                 file.write(response.chunk)
         return file.path
 
@@ -109,10 +107,8 @@ class AsyncModels(AsyncTuningModels):
         The file appears whole or not at all. It is a ZIP; docs/models.md says what is in it.
         """
         request = model_archive_pb2.ArchiveModelRequest(model=name)
-        endpoint = self._link.endpoint
-        with ArchiveFile(path) as file, translated(endpoint.target):
-            call = self._stub.ArchiveModel(request, timeout=timeout, metadata=endpoint.metadata)
-            async for response in call:
+        with ArchiveFile(path) as file:
+            async for response in self._link.stream(self._stub.ArchiveModel, request, timeout):
                 file.take(response)
         return file.size
 

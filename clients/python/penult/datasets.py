@@ -26,7 +26,6 @@ from penult._folders import labelled_files
 from penult._indexes import duplicates_request
 from penult._link import Link
 from penult._progress import progress_bar
-from penult._status import translated
 from penult._uploads import Described, Tally, upload
 from penult.analysis_types import DatasetAnalysis
 from penult.dataset_types import ChangeSummary, Dataset, Example, SplitName, UploadSummary
@@ -242,10 +241,8 @@ class Datasets:
         meanwhile. `split`, `label` and `unlabelled` are as in `examples`.
         """
         request = pb.ExportManifestRequest(dataset=name, filter=example_filter(split, label, unlabelled))
-        endpoint = self._link.endpoint
-        with ManifestFile(path) as file, translated(endpoint.target):
-            call = self._stub.ExportManifest(request, timeout=timeout, metadata=endpoint.metadata)
-            for response in call:
+        with ManifestFile(path) as file:
+            for response in self._link.stream(self._stub.ExportManifest, request, timeout):
                 file.write(response.examples)
         return file.count
 

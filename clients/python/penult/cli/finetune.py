@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from penult._jobs import outcome
-from penult._whole_file import WholeFile
+from penult._whole_file import write_whole
 from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, UseTls, connect
 from penult.cli.live_jobs import follow
 from penult.cli.models import show
@@ -45,8 +45,7 @@ def finetune(
     with connect(target, api_key, ca, tls) as client:
         if draw_schedule is not None:
             drawn = client.models.draw_schedule(dataset=dataset, **settings)
-            with WholeFile(draw_schedule) as file:
-                file.file.write(drawn.png)
+            write_whole(draw_schedule, drawn.png)
             typer.echo(draw_schedule)
             return
         job = client.models.finetune(

@@ -60,8 +60,13 @@ def parse_parameters(words: list[str]) -> dict[str, Any]:
             raise InvalidArgument(
                 f"parameter {word!r} is not key=value", reason="PARAMETER_INVALID", hint="for example C=0.1"
             )
-        try:
-            parameters[key] = json.loads(text)
-        except ValueError:
-            parameters[key] = text
+        parameters[key] = json_or_text(text)
     return parameters
+
+
+def json_or_text(text: str) -> Any:
+    """What a value on the command line means: JSON where it can be read as such."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, Us
 from penult.cli.live_jobs import follow
 from penult.cli.models import show
 from penult.cli.output import print_json, print_table
-from penult.cli.train import parse_parameters
+from penult.cli.train import json_or_text, parse_parameters
 from penult.errors import InvalidArgument
 from penult.tuning_types import Trial, Tuning
 
@@ -128,15 +127,8 @@ def parse_space(given: list[str]) -> dict[str, Any]:
             except ValueError:
                 raise _bad(text) from None
         else:
-            space[name] = [_value(value) for value in values.split(",")]
+            space[name] = [json_or_text(value) for value in values.split(",")]
     return space
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _row(trial: Trial) -> tuple[str, ...]:
