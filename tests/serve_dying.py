@@ -15,7 +15,7 @@ from pathlib import Path
 from penult_server.__main__ import main
 from penult_server.core.models import ModelVersion, NewVersion
 from penult_server.store.artifacts import ArtifactStore
-from penult_server.store.database import disk_full
+from penult_server.store.disk import disk_full
 from penult_server.store.models import DatabaseModels
 
 add, publish = ArtifactStore.add, DatabaseModels.publish

@@ -16,7 +16,7 @@ from penult_server.core.job_ports import JobDirectories, JobFilter, JobKinds, Jo
 from penult_server.core.jobs import Job, JobChange, JobEvent, JobSignal, JobState, StateChange, advance
 from penult_server.core.paging import Page, page_of, start_of_page
 from penult_server.core.quotas import UNBOUNDED
-from penult_server.core.wall_clock import wall_time
+from penult_server.core.wall_clock import wall_ms, wall_time
 
 _EVENTS_A_READ = 500
 _RETRY_SECONDS = 10.0
@@ -102,7 +102,7 @@ class ManageJobs:
 
     def _later_than_all(self) -> float:
         """Now in whole milliseconds, past the latest job, should the clock have been put back since."""
-        now = int(wall_time() * 1000)
+        now = wall_ms()
         for latest in self._store.newest(JobFilter(), "", 1):
             now = max(now, int(latest.id.partition("-")[0], 16) + 1)
         return now / 1000

@@ -57,3 +57,7 @@ class Quotas:
                     f"{more} bytes more do not fit",
                     hint="delete something, or raise max_stored_mb or max_stored_mb_per_key in the settings",
                 )
+
+
+NO_QUOTAS = Quotas()
+"""Bounds nothing."""

@@ -36,3 +36,8 @@ class Forwards:
 
 wall_time = Forwards()
 """The process's own."""
+
+
+def wall_ms() -> int:
+    """The same in whole milliseconds, as rows hold it."""
+    return int(wall_time() * 1000)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from penult_server.core.errors import InvalidArgument
-from penult_server.core.wall_clock import wall_time
+from penult_server.core.wall_clock import wall_ms
 from penult_server.store.database import metadata
 
 MAX_ID_BYTES = 128
@@ -58,14 +58,14 @@ def remember(connection: sa.Connection, request_id: str, write: str, answer: Any
                 position=position,
                 write=write,
                 answer_json=json.dumps(answer),
-                at_ms=_now_ms(),
+                at_ms=wall_ms(),
             )
         )
 
 
 def forget_old(connection: sa.Connection) -> None:
     """Drops records that no client will ask for any more."""
-    connection.execute(acknowledged.delete().where(acknowledged.c.at_ms < _now_ms() - KEPT_SECONDS * 1000))
+    connection.execute(acknowledged.delete().where(acknowledged.c.at_ms < wall_ms() - KEPT_SECONDS * 1000))
 
 
 def _of(request_id: str) -> sa.Select[tuple[int, str, str]]:
@@ -86,7 +86,3 @@ def _answer(row: sa.Row[tuple[int, str, str]], request_id: str, write: str) -> A
             hint="give each write a request_id of its own, such as a UUID",
         )
     return json.loads(row.answer_json)
-
-
-def _now_ms() -> int:
-    return int(wall_time() * 1000)

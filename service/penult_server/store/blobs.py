@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from penult_server.core.errors import DataLoss
-from penult_server.store.disk import disk_faults, disk_full
+from penult_server.store.disk import check_room, disk_faults
 from penult_server.store.files import sync_directory, write_durably
 
 SPARE_BYTES = 64 << 20
@@ -71,9 +71,7 @@ class Blobs:
         missing = {sha256: data for sha256, data in images.items() if not self.path(sha256).exists()}
         if not missing:
             return
-        needed = sum(map(len, missing.values())) + self._spare_bytes
-        if shutil.disk_usage(self._directory).free < needed:
-            raise disk_full()
+        check_room(self._directory, sum(map(len, missing.values())) + self._spare_bytes)
         folders = {self.path(sha256).parent for sha256 in missing}
         with disk_faults():
             for folder in folders:

@@ -17,10 +17,9 @@ from sqlalchemy.exc import DatabaseError
 
 from penult_server.core.errors import FailedPrecondition
 from penult_server.store.dialect import Dialect
-from penult_server.store.disk import disk_full
 from penult_server.store.sqlite import Sqlite
 
-__all__ = ["FILE", "MIGRATIONS", "Database", "disk_full", "metadata"]
+__all__ = ["FILE", "MIGRATIONS", "Database", "metadata"]
 
 FILE = "penult.db"
 MIGRATIONS = Path(__file__).with_name("migrations")

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from penult_server.core.caller import CALLER
 from penult_server.core.datasets import ClassCount, Dataset, Split
 from penult_server.core.errors import NotFound
-from penult_server.core.wall_clock import wall_time
+from penult_server.core.wall_clock import wall_ms
 from penult_server.store.dataset_tables import datasets, example_labels, examples
 
 
@@ -44,10 +44,15 @@ def page(connection: sa.Connection, after: str, limit: int) -> list[Dataset]:
     return _all(connection, query)
 
 
-def check_alive(connection: sa.Connection, dataset: Dataset) -> None:
-    """Raises NotFound where it was deleted, even if another one has its name now."""
-    if connection.execute(sa.select(datasets.c.id).where(datasets.c.id == dataset.id)).first() is None:
+def owner(connection: sa.Connection, dataset: Dataset) -> str:
+    """Id of the API key that made it, "" for none.
+
+    Raises NotFound where it was deleted, even if another one has its name now.
+    """
+    row = connection.execute(sa.select(datasets.c.owner).where(datasets.c.id == dataset.id)).first()
+    if row is None:
         raise _not_found(dataset.name)
+    return str(row.owner)
 
 
 def count(connection: sa.Connection) -> int:
@@ -57,7 +62,7 @@ def count(connection: sa.Connection) -> int:
 
 def insert(connection: sa.Connection, name: str, multi_label: bool) -> None:
     """A new one, of whoever calls."""
-    now_ms = int(wall_time() * 1000)
+    now_ms = wall_ms()
     connection.execute(
         datasets.insert().values(
             name=name,
@@ -67,13 +72,6 @@ def insert(connection: sa.Connection, name: str, multi_label: bool) -> None:
             owner=CALLER.get(),
             size_bytes=0,
         )
-    )
-
-
-def owner(connection: sa.Connection, dataset_id: int) -> str:
-    """Id of the API key that made it, "" for none."""
-    return str(
-        connection.execute(sa.select(datasets.c.owner).where(datasets.c.id == dataset_id)).scalar_one()
     )
 
 

@@ -29,7 +29,7 @@ from penult_server.core.datasets import (
 )
 from penult_server.core.errors import AlreadyExists
 from penult_server.core.images import ItemError
-from penult_server.core.quotas import Quotas
+from penult_server.core.quotas import NO_QUOTAS, Quotas
 from penult_server.core.splits import SplitPlan, assign
 from penult_server.store import acknowledged, dataset_rows, example_rows
 from penult_server.store.blobs import Blobs
@@ -37,13 +37,11 @@ from penult_server.store.database import Database
 from penult_server.store.dataset_tables import datasets
 from penult_server.store.stored_bytes import check_stored
 
-_NO_QUOTAS = Quotas()
-
 
 class DatasetStore:
     """Implements core.dataset_ports.DatasetStore, which says what the methods do."""
 
-    def __init__(self, database: Database, blobs: Blobs, quotas: Quotas = _NO_QUOTAS) -> None:
+    def __init__(self, database: Database, blobs: Blobs, quotas: Quotas = NO_QUOTAS) -> None:
         """Clears away images and answers that nobody needs any more."""
         self._database = database
         self._blobs = blobs
@@ -105,8 +103,8 @@ class DatasetStore:
             try:
                 self._blobs.put(images)
                 with self._database.write() as connection:
-                    dataset_rows.check_alive(connection, dataset)
-                    receipts = self._add(connection, dataset, messages)
+                    owner = dataset_rows.owner(connection, dataset)
+                    receipts = self._add(connection, dataset, owner, messages)
                     for receipt in receipts:
                         answer = dataclasses.asdict(receipt)
                         acknowledged.remember(
@@ -192,7 +190,7 @@ class DatasetStore:
         return len(found)
 
     def _add(
-        self, connection: sa.Connection, dataset: Dataset, messages: Sequence[UploadMessage]
+        self, connection: sa.Connection, dataset: Dataset, owner: str, messages: Sequence[UploadMessage]
     ) -> Sequence[Receipt]:
         candidates = [item for message in messages for item in message.candidates]
         found = example_rows.find(connection, dataset.id, (item.image.sha256 for item in candidates))
@@ -201,7 +199,7 @@ class DatasetStore:
         receipts = [_take(message, there, new) for message in messages]
         if new:
             size = sum(len(candidate.image.data) for candidate in new)
-            check_stored(connection, self._quotas, dataset_rows.owner(connection, dataset.id), size)
+            check_stored(connection, self._quotas, owner, size)
             example_rows.insert(connection, dataset.id, new)
             dataset_rows.touch(connection, dataset.id, size)
         return receipts

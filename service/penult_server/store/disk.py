@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from penult_server.core.errors import FailedPrecondition, ResourceExhausted
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FAILED = (errno.EROFS, errno.EIO)
 """A disk that fails is turned read-only by the kernel; until then it gives errors of its own."""
+
+
+def check_room(directory: Path, size_bytes: int) -> None:
+    """Raises ResourceExhausted DISK_FULL where so much is not free."""
+    if shutil.disk_usage(directory).free < size_bytes:
+        raise disk_full()
 
 
 def disk_full() -> ResourceExhausted:

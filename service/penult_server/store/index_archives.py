@@ -24,7 +24,7 @@ from penult_server.core.indexes import Index
 from penult_server.store import index_rows, item_rows
 from penult_server.store.blobs import SPARE_BYTES, Blobs
 from penult_server.store.database import Database
-from penult_server.store.disk import disk_faults, disk_full
+from penult_server.store.disk import check_room, disk_faults
 from penult_server.store.index_items import DatabaseItems
 from penult_server.store.received_index import ReceivedArchive
 from penult_server.store.zip_files import PackedZip, ZipMembers
@@ -52,7 +52,7 @@ class ZipArchives:
         try:
             with disk_faults(), self._database.read() as connection:
                 index = index_rows.get(connection, index_id)
-                self._check_room(index)
+                check_room(self._directory, _size(index) + SPARE_BYTES)
                 pictures = self._hold_pictures(connection, index, workspace) if with_images else []
                 path = workspace / "archive"
                 with zipfile.ZipFile(path, "w") as archive:
@@ -66,15 +66,9 @@ class ZipArchives:
 
     def begin(self, size_bytes: int) -> ReceivedArchive:
         """See core.archive_index.IndexArchives."""
-        if shutil.disk_usage(self._directory).free < size_bytes + SPARE_BYTES:
-            raise disk_full()
+        check_room(self._directory, size_bytes + SPARE_BYTES)
         with disk_faults():
             return ReceivedArchive(Path(tempfile.mkdtemp(dir=self._directory)))
-
-    def _check_room(self, index: Index) -> None:
-        needed = index.item_count * (4 * index.spec.dim + 200) + SPARE_BYTES
-        if shutil.disk_usage(self._directory).free < needed:
-            raise disk_full()
 
     def _hold_pictures(self, connection: sa.Connection, index: Index, workspace: Path) -> list[str]:
         """Second names of the pictures' files, so that none is lost while the archive is written."""
@@ -86,6 +80,11 @@ class ZipArchives:
                 if self._images.path(sha256).exists():
                     os.link(self._images.path(sha256), workspace / sha256)
         return [sha256 for sha256 in pictures if (workspace / sha256).exists()]
+
+
+def _size(index: Index) -> int:
+    """About so many bytes of rows."""
+    return index.item_count * (4 * index.spec.dim + 200)
 
 
 class _Packing:

@@ -23,7 +23,7 @@ from penult_server.core.indexes import (
     Write,
     WriteAnswer,
 )
-from penult_server.core.quotas import Quotas
+from penult_server.core.quotas import NO_QUOTAS, Quotas
 from penult_server.store import acknowledged, index_rows, item_rows
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
@@ -34,13 +34,10 @@ _ROWS = 4096
 """Vectors in one part of `changes`."""
 
 
-_NO_QUOTAS = Quotas()
-
-
 class DatabaseItems:
     """Implements core.index_store_ports.ItemStore, which says what the methods do."""
 
-    def __init__(self, database: Database, images: Blobs, quotas: Quotas = _NO_QUOTAS) -> None:
+    def __init__(self, database: Database, images: Blobs, quotas: Quotas = NO_QUOTAS) -> None:
         """Clears away pictures that no item has."""
         self._database = database
         self._images = images

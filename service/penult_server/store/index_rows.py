@@ -14,7 +14,7 @@ from penult_server.core.errors import AlreadyExists, NotFound
 from penult_server.core.features import FeatureOptions
 from penult_server.core.index_kinds import IndexSpec, StepSpec
 from penult_server.core.indexes import Index, IndexMaker
-from penult_server.core.wall_clock import wall_time
+from penult_server.core.wall_clock import wall_ms
 from penult_server.store.index_tables import index_aliases, indexes
 
 
@@ -51,14 +51,12 @@ def backbones(connection: sa.Connection) -> list[tuple[str, str]]:
 
 
 def insert(connection: sa.Connection, name: str | None, maker: IndexMaker) -> int:
-    """A new index, and its id. Raises AlreadyExists."""
-    if name is not None:
-        check_free(connection, name)
+    """A new index of a name that is free, and its id."""
     statement = indexes.insert().values(
         name=name,
         removed=False,
         maker_json=json.dumps(dataclasses.asdict(maker)),
-        created_ms=int(wall_time() * 1000),
+        created_ms=wall_ms(),
         sequence=0,
         next_key=0,
         item_count=0,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from penult_server.core.errors import FailedPrecondition, InvalidArgument, NotFound
 from penult_server.core.index_kinds import SnapshotFacts
 from penult_server.core.indexes import Index, IndexMaker
-from penult_server.core.quotas import Quotas
+from penult_server.core.quotas import NO_QUOTAS, Quotas
 from penult_server.store import acknowledged, index_rows, item_rows
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
@@ -28,9 +28,6 @@ _SWEPT = 2000
 """Items that one step of `sweep` removes: other writes wait for a step, not for a whole index."""
 
 
-_NO_QUOTAS = Quotas()
-
-
 class DatabaseIndexes:
     """Implements core.index_store_ports.IndexStore, which says what the methods do."""
 
@@ -40,7 +37,7 @@ class DatabaseIndexes:
         items: DatabaseItems,
         images: Blobs,
         directory: Path,
-        quotas: Quotas = _NO_QUOTAS,
+        quotas: Quotas = NO_QUOTAS,
     ) -> None:
         """`directory` is for the snapshot files. What was begun and never published is marked as removed."""
         self._database = database

@@ -17,7 +17,7 @@ from penult_server.core.errors import FailedPrecondition, NotFound
 from penult_server.core.model_ports import TakenVersion
 from penult_server.core.models import Model, ModelReference, ModelVersion, NewVersion
 from penult_server.core.own_backbones import own_backbone
-from penult_server.core.quotas import Quotas
+from penult_server.core.quotas import NO_QUOTAS, Quotas
 from penult_server.store import index_rows, model_rows
 from penult_server.store.acknowledged import recall, remember
 from penult_server.store.artifacts import ArtifactStore
@@ -25,13 +25,11 @@ from penult_server.store.database import Database
 from penult_server.store.model_tables import model_aliases, model_members, model_versions, models
 from penult_server.store.stored_bytes import check_stored
 
-_NO_QUOTAS = Quotas()
-
 
 class DatabaseModels:
     """Implements core.model_ports.ModelStore, which says what the methods do."""
 
-    def __init__(self, database: Database, artifacts: ArtifactStore, quotas: Quotas = _NO_QUOTAS) -> None:
+    def __init__(self, database: Database, artifacts: ArtifactStore, quotas: Quotas = NO_QUOTAS) -> None:
         """Clears away files that no version needs."""
         self._database = database
         self._artifacts = artifacts
