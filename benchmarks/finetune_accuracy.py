@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.finetune_sets import ImageSet
+from benchmarks.heads import Quiet
+from benchmarks.process import own_cpu_seconds
 from penult_server.core.images import ImageLimits
 from penult_server.engine.backbones.catalog import Catalog
 from penult_server.engine.finetune.evaluate import outputs
@@ -62,31 +63,21 @@ class Result:
     symptoms: Sequence[str] = ()
 
 
-class _Quiet:
-    """Implements engine.heads.search.Report."""
-
-    def progress(self, done: int, total: int = 0, *, unit: str = "", phase: str = "") -> None: ...
-
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None: ...
-
-    def log(self, text: str) -> None: ...
-
-
 def heads(images: ImageSet, backbone: str, out: Path, names: Sequence[str] = HEADS) -> list[Result]:
     """The server's heads on frozen features; what trains is all of `train`, and its folds choose."""
     files = [out / f"{images.name}-{name}.json" for name in names]
     if not all(file.exists() for file in files):
         data = _features(images, backbone)
         for name, file in zip(names, files, strict=True):
-            start, cpu = time.monotonic(), cpu_seconds()
-            made = train_head(data, name, {}, _Quiet())
+            start, cpu = time.monotonic(), own_cpu_seconds()
+            made = train_head(data, name, {}, Quiet())
             found, score = (
                 made.evidence.evaluation,
                 max((p.score or 0.0 for p in made.evidence.curve), default=0.0),
             )
             result = Result(
                 images.name, name, found.accuracy, found.accuracy_low, found.accuracy_high, found.count,
-                score, time.monotonic() - start, cpu_seconds() - cpu,
+                score, time.monotonic() - start, own_cpu_seconds() - cpu,
             )  # fmt: skip
             _write(file, result)
     return [_read(file) for file in files]
@@ -105,7 +96,7 @@ def finetuned(images: ImageSet, recipe: str, settings: Mapping[str, Any], backbo
     file = out / f"{images.name}-{recipe}.json"
     if file.exists():
         return _read(file)
-    start, cpu = time.monotonic(), cpu_seconds()
+    start, cpu = time.monotonic(), own_cpu_seconds()
     with (
         tempfile.TemporaryDirectory(prefix="penult-bench-") as folder,
         open(file.with_suffix(".log"), "wb") as log,
@@ -120,17 +111,11 @@ def finetuned(images: ImageSet, recipe: str, settings: Mapping[str, Any], backbo
     result = Result(
         images.name, recipe, measured["accuracy"], measured["accuracy_low"], measured["accuracy_high"],
         measured["count"], described["validation"]["accuracy"], time.monotonic() - start,
-        cpu_seconds() - cpu, described["variant"], described["candidates"],
+        own_cpu_seconds() - cpu, described["variant"], described["candidates"],
         [finding["symptom"] for finding in described["diagnosis"]],
     )  # fmt: skip
     _write(file, result)
     return result
-
-
-def cpu_seconds() -> float:
-    """Of this process and of those that it waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _features(images: ImageSet, backbone: str) -> TrainingData:

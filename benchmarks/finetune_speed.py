@@ -23,6 +23,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.process import own_cpu_seconds
+
 LEAST_SPEED = 1.0
 """Goal: images/s as a share of timm's."""
 Rounds = dict[str, list[dict[str, float]]]
@@ -123,9 +125,9 @@ def penult_side(options: argparse.Namespace) -> dict[str, float]:
         few = everything[:2], np.array(targets[:2])
         train = TrainingSet(pictures, everything, np.array(targets))
         material = Material(train, tuple(map(str, files)), few, few, built.facts.preprocess)
-        before = _cpu_seconds()
+        before = own_cpu_seconds()
         finetune(model, material, settings, _RATE, place, Task(place, Channel(nowhere.fileno())))
-        cpu = _cpu_seconds() - before
+        cpu = own_cpu_seconds() - before
         rows = [row for row in read_rows(place / "curves.jsonl") if "loss" in row]
     kept = rows[_SKIPPED:]
     seconds = sum(row["seconds"] for row in kept)
@@ -161,7 +163,7 @@ def timm_side(options: argparse.Namespace) -> dict[str, float]:
         optimizer = create_optimizer_v2(model, "adamw", lr=_RATE, weight_decay=_DECAY)
         loss_of, ema, losses = LabelSmoothingCrossEntropy(_SMOOTHING), ModelEmaV3(model, _EMA), AverageMeter()
         spent, waited, steps = 0.0, 0.0, 0
-        before, last = _cpu_seconds(), time.monotonic()
+        before, last = own_cpu_seconds(), time.monotonic()
         while steps < options.steps:
             for x, target in loader:
                 loaded = time.monotonic()
@@ -180,7 +182,7 @@ def timm_side(options: argparse.Namespace) -> dict[str, float]:
                 last = now
                 if steps == options.steps:
                     break
-        cpu = _cpu_seconds() - before
+        cpu = own_cpu_seconds() - before
         del loader
     return {
         "images_per_second": (steps - _SKIPPED) * options.batch_size / spent,
@@ -199,12 +201,6 @@ def _files(options: argparse.Namespace) -> tuple[list[Path], list[int], int]:
 
 def _name(file: Path) -> str:
     return hashlib.sha256(str(file).encode()).hexdigest()[:16]
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def _options() -> argparse.Namespace:

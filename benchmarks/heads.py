@@ -75,14 +75,17 @@ class Contest:
         return self.faster >= LEAST_SPEED and (rival is None or rival <= self.high)
 
 
-class _Quiet:
+class Quiet:
     """Implements engine.heads.search.Report."""
 
-    def progress(self, done: int, total: int = 0, *, unit: str = "", phase: str = "") -> None: ...
+    def progress(self, done: int, total: int = 0, *, unit: str = "", phase: str = "") -> None:
+        """Says nothing."""
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None: ...
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Says nothing."""
 
-    def log(self, text: str) -> None: ...
+    def log(self, text: str) -> None:
+        """Says nothing."""
 
 
 def run(sets: list[HeadSet], threads: int, console: Console) -> list[Contest]:
@@ -99,7 +102,7 @@ def run(sets: list[HeadSet], threads: int, console: Console) -> list[Contest]:
 def _contest(each: HeadSet, head: str, name: str, rival: Rival, threads: int) -> Contest:
     train, test = each.part("train"), each.part("test")
     wall, cpu = time.perf_counter(), time.process_time()
-    made = train_head(each.data, head, {}, _Quiet(), threads=threads)
+    made = train_head(each.data, head, {}, Quiet(), threads=threads)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     family = each.name.split(",")[0]
     share = SHARES.get((family, head), Share())
