@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from penult_server.core.diagnosis import Finding, moving_average
 from penult_server.core.schedules import Schedule
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SIZE, _DPI = (14.0, 9.0), 90
 
@@ -26,8 +27,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], file: Path, findings: Sequence[F
     """
     steps = [row for row in rows if "loss" in row]
     epochs = [row for row in rows if "epoch" in row]
-    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(_SIZE)
     (loss, accuracy, rate), (gradient, update, speed) = figure.subplots(2, 3)
     x = _column(steps, "step")
     values = _column(steps, "loss")
@@ -72,20 +72,31 @@ def plot_curves(rows: Sequence[dict[str, Any]], file: Path, findings: Sequence[F
     if findings:
         lines = [f"{f.symptom.value}: {f.evidence}. {f.advice}." for f in findings]
         figure.supxlabel("\n".join(lines), fontsize=8, wrap=True)
-    _save(figure, file)
+    save(figure, file)
 
 
 def plot_schedule(schedule: Schedule, total: int, rate: float, file: Path) -> None:
     """Draws the learning rate of `total` steps into a PNG, before any is made."""
-    figure = Figure(figsize=(7.0, 4.0), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((7.0, 4.0))
     axes = figure.subplots()
     axes.plot(np.arange(1, total + 1), rate * np.array(schedule.draw(total)))
     _title(axes, "learning rate")
-    _save(figure, file)
+    save(figure, file)
 
 
-def _save(figure: Figure, file: Path) -> None:
+def new_figure(size: tuple[float, float]) -> Figure:
+    """An empty one of so many inches, which needs no display."""
+    # Only where something is drawn: a server starts without this.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Writes it as a PNG, whole or not at all."""
     part = file.with_suffix(".part")
     figure.savefig(part, format="png")
     part.replace(file)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from penult_server.core.search_space import Choice, Parameter, Range, Space, Value
 from penult_server.core.tuning import Study, Trial, TrialState
+from penult_server.engine.finetune.plot import new_figure, save
 
-_SIZE, _DPI = (14.0, 8.0), 90
+if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
+
+_SIZE = (14.0, 8.0)
 _MARKERS = {TrialState.FINISHED: "o", TrialState.PRUNED: "v", TrialState.CUT: "s", TrialState.RUNNING: "d"}
 _FIRST = ("learning_rate", "weight_decay")
 _PANELS = 6
@@ -29,8 +29,9 @@ def plot_trials(study: Study, file: Path) -> None:
     validation error; crosses failed, the ring is the best, the box is the second stage. Right, the error
     along each setting, and as the trials went.
     """
-    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    from matplotlib.colors import Normalize  # late, as in new_figure
+
+    figure = new_figure(_SIZE)
     space = study.plan.space
     names = _ordered(space)
     left, right = cast(Any, figure.subfigures(1, 2, width_ratios=(1.1, 1.0)))
@@ -45,9 +46,7 @@ def plot_trials(study: Study, file: Path) -> None:
     _progress(panels[len(shown)], study)
     for axes in panels[len(shown) + 1 :]:
         axes.set_axis_off()
-    part = file.with_suffix(".part")
-    figure.savefig(part, format="png")
-    part.replace(file)
+    save(figure, file)
 
 
 def _ordered(space: Space) -> list[str]:
@@ -103,6 +102,8 @@ def _height(space: Space, y: str | None, trial: Trial, error: float | None) -> f
 
 
 def _box(axes: Any, narrower: Space, x: str, y: str | None, space: Space) -> None:
+    from matplotlib.patches import Rectangle
+
     first, second = narrower[x], narrower[y] if y is not None else None
     if not isinstance(first, Range):
         return
