@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -62,18 +62,28 @@ def outputs(
     Returns:
         float32 (n, …) in the order of `positions`. The model is left in evaluation mode.
     """
-    device = next(model.parameters()).device
     model.eval()
     found: list[np.ndarray] = []
-    with ThreadPoolExecutor(cores()) as pool, torch.inference_mode(), autocast(device, precision):
-        for first in range(0, len(positions), _BATCH):
-            batch = [int(n) for n in positions[first : first + _BATCH]]
-            pixels = np.stack(list(pool.map(pictures.served, batch)))
-            x = model.normalise(torch.from_numpy(pixels).to(device))
+    done = 0
+    with torch.inference_mode(), autocast(next(model.parameters()).device, precision):
+        for x in served_batches(model, pictures, positions, _BATCH):
             found.append(compute(x).float().cpu().numpy())
+            done += len(x)
             if progress is not None:
-                progress(first + len(batch))
+                progress(done)
     return np.concatenate(found)
+
+
+def served_batches(
+    model: Classifier, pictures: Pictures, positions: np.ndarray, size: int
+) -> Iterator[torch.Tensor]:
+    """Pictures as they are served, `size` at once, normalised, on the model's device."""
+    device = next(model.parameters()).device
+    with ThreadPoolExecutor(cores()) as pool:
+        for first in range(0, len(positions), size):
+            batch = [int(n) for n in positions[first : first + size]]
+            pixels = np.stack(list(pool.map(pictures.served, batch)))
+            yield model.normalise(torch.from_numpy(pixels).to(device))
 
 
 def score(logits: np.ndarray, targets: np.ndarray) -> Score:

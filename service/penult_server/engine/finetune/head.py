@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from penult_server.core.evidence import Evaluation, Evidence
+from penult_server.core.evidence import Evidence
 from penult_server.core.finetune import Division
 from penult_server.engine.finetune.evaluate import outputs
 from penult_server.engine.finetune.network import Classifier
@@ -32,8 +32,10 @@ def trained_head(
     run: Run,
     rate: float,
     rows: Sequence[dict[str, Any]],
-) -> TrainedHead:
+) -> tuple[TrainedHead, np.ndarray]:
     """The head, its probabilities calibrated on the validation images, measured on the test images.
+
+    Where there are no test images, it is measured on those that judged, whose logits are known.
 
     Args:
         model: with the weights that are kept.
@@ -43,6 +45,9 @@ def trained_head(
         run: how it went.
         rate: peak learning rate.
         rows: of the curves.
+
+    Returns:
+        The head, and its probabilities (n, classes) of the pictures that it was measured on.
     """
     judged = outputs(model, model, material.train.pictures, division.validation, settings.precision)
     calibration = Calibration.fit(judged, division.targets[division.validation])
@@ -51,7 +56,13 @@ def trained_head(
     head = Head(
         KIND, division.labels, False, dim, Normaliser("none"), LinearScorer(weight, bias), calibration
     )
-    evaluation = _evaluation(model, material, division, settings, calibration, judged)
+    split, positions, logits = "validation", division.validation, judged
+    if len(division.test):
+        split, positions = "test", division.test
+        logits = outputs(model, model, material.train.pictures, positions, settings.precision)
+    probabilities = calibration(logits)
+    ids = [division.ids[n] for n in positions.tolist()]
+    evaluation = measure(probabilities, division.targets[positions], ids, division.labels, split=split)
     train_seconds = sum(row["seconds"] for row in rows if "seconds" in row)
     evidence = Evidence(
         evaluation=evaluation,
@@ -69,29 +80,4 @@ def trained_head(
         seconds={"train": train_seconds},
         warnings=tuple(run.remedies),
     )
-    return TrainedHead(head, None, settings.model_dump(mode="json"), evidence)
-
-
-def measured_on(
-    model: Classifier, material: Material, division: Division, settings: FineTuneSettings
-) -> tuple[str, np.ndarray, np.ndarray]:
-    """The split that a result is measured on: its name, positions int64 (n,), and logits (n, classes)."""
-    split, positions = ("test", division.test) if len(division.test) else ("validation", division.validation)
-    return split, positions, outputs(model, model, material.train.pictures, positions, settings.precision)
-
-
-def _evaluation(
-    model: Classifier,
-    material: Material,
-    division: Division,
-    settings: FineTuneSettings,
-    calibration: Calibration,
-    judged: np.ndarray,
-) -> Evaluation:
-    """On the test images; where there are none, on those that judged, whose logits are known."""
-    if len(division.test):
-        split, positions, logits = measured_on(model, material, division, settings)
-    else:
-        split, positions, logits = "validation", division.validation, judged
-    ids = [division.ids[n] for n in positions.tolist()]
-    return measure(calibration(logits), division.targets[positions], ids, division.labels, split=split)
+    return TrainedHead(head, None, settings.model_dump(mode="json"), evidence), probabilities

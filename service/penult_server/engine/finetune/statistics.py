@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from penult_server.engine.finetune.evaluate import served_batches
 from penult_server.engine.finetune.network import Classifier
 from penult_server.engine.finetune.run import Material
 
@@ -40,17 +41,15 @@ def adapt_statistics(
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the plain mean over batches
-    device = next(model.parameters()).device
     train = material.train
     size = min(batch_size, len(train))
     order = np.random.default_rng(_ORDER).permutation(train.positions)
     try:
-        for first in range(0, min(len(order) // size, _MOST_BATCHES) * size if norms else 0, size):
-            batch = [int(n) for n in order[first : first + size]]
-            pixels = np.stack([train.pictures.served(n) for n in batch])
-            with torch.no_grad():
-                model.features(model.normalise(torch.from_numpy(pixels).to(device)))
-            progress(first + size)
+        whole = order[: min(len(order) // size, _MOST_BATCHES) * size if norms else 0]
+        with torch.no_grad():
+            for done, x in enumerate(served_batches(model, train.pictures, whole, size), 1):
+                model.features(x)
+                progress(done * size)
     finally:
         for norm, momentum in zip(norms, usual, strict=True):
             norm.momentum = momentum

@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 from penult_server.core.evidence import Evidence
 from penult_server.core.finetune import Division
 from penult_server.core.own_backbones import WEIGHTS
-from penult_server.core.publish_finetuned import KEPT
+from penult_server.core.publish_finetuned import KEPT, SNAPSHOT
 from penult_server.engine.backbones.weights import weights_sha256
 from penult_server.engine.finetune.averages import Snapshots
 from penult_server.engine.finetune.checkpoint import load_checkpoint
-from penult_server.engine.finetune.head import measured_on, trained_head
+from penult_server.engine.finetune.head import trained_head
 from penult_server.engine.finetune.network import Classifier
 from penult_server.engine.finetune.run import Material, Run
 from penult_server.engine.finetune.settings import FineTuneSettings
@@ -83,17 +83,16 @@ def keep(
     kept = []
     for variant, file in _others(place, str(described["variant"]), settings).items():
         load_weights(model, file)
-        trained = trained_head(model, material, division, settings, run, rate, rows)
+        trained, probabilities = trained_head(model, material, division, settings, run, rate, rows)
         own = {"variant": variant, "backbone_weights_sha256": weights_sha256(model.network.trunk)}
         write_model(directory / KEPT / variant, model, trained, {**described, **own})
-        _, _, logits = measured_on(model, material, division, settings)
-        kept.append(Kept(variant, trained, trained.head.calibration(logits)))
+        kept.append(Kept(variant, trained, probabilities))
     return kept
 
 
 def average(kept: Sequence[Kept], division: Division) -> Evidence:
     """The evidence of the mean of the snapshots' probabilities."""
-    snapshots = [each for each in kept if each.variant.startswith("snapshot")]
+    snapshots = [each for each in kept if each.variant.startswith(SNAPSHOT)]
     evidence = snapshots[0].trained.evidence
     positions = division.test if evidence.measured_on == "test" else division.validation
     mean = np.mean([each.probabilities for each in snapshots], axis=0)
