@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from penult_server.core.tuning import TrialBegan, TrialEnded
+from penult_server.core.tuning import RECORD, TrialBegan, TrialEnded
 from penult_server.engine.tuning import job
-from penult_server.engine.tuning.record import RECORD, read_record
+from penult_server.engine.tuning.record import read_record
 from tests import tuning_lab
 from tests.finetune_lab import QUICK, stripes, task_in, write_snapshot
 from tests.long_form import long_only

@@ -15,6 +15,9 @@ from penult_server.core.splits import Member, SplitPlan, assign
 from penult_server.core.trainable import trainable
 
 KIND = "finetune"
+TRAINING = "training"
+"""The folder of a job's directory in which it trains."""
+CURVES = "curves.jsonl"
 
 Start = Literal["pretrained", "random"]
 BatchNorm = Literal["auto", "frozen", "update"]
@@ -68,14 +71,12 @@ def divide(
         )
     left_out = set(unusable)
     usable = [n for n, example in enumerate(examples) if example.labels and n not in left_out]
-    trainable(examples[n] for n in usable)  # raises where nothing can be learnt from them
+    remedies = [*trainable(examples[n] for n in usable).warnings]
     in_training = [n for n in usable if examples[n].split is Split.TRAIN]
-    unassigned = [n for n in usable if examples[n].split is Split.UNASSIGNED]
-    remedies: list[str] = []
-    if in_training and unassigned:
+    if in_training:
         usable = [n for n in usable if examples[n].split is not Split.UNASSIGNED]
-        remedies.append(f"{len(unassigned)} images are in no split and were left out")
-    in_training = in_training or unassigned
+    else:
+        in_training = [n for n in usable if examples[n].split is Split.UNASSIGNED]
     labels = tuple(sorted({examples[n].labels[0] for n in in_training}))
     position = {label: n for n, label in enumerate(labels)}
     targets = np.full(len(examples), -1, np.int64)

@@ -18,10 +18,10 @@ from penult_server.core.images import ImageLimits
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.model_ports import Artifacts, ModelStore
-from penult_server.core.models import ModelKind, ModelReference
+from penult_server.core.models import ModelKind, ModelReference, version_as_result
 from penult_server.core.names import check_name
 from penult_server.core.own_backbones import StoredBackbones, model_of, own_backbone
-from penult_server.core.publish_finetuned import PublishFineTuned, version_as_result
+from penult_server.core.publish_finetuned import PublishFineTuned
 from penult_server.core.snapshot import Snapshot, read_examples
 
 _OWN = "own_backbone"
@@ -120,13 +120,14 @@ class FineTune:
                 f"nodes is {settings['nodes']}, and no other machine can join a training of this server",
                 hint="set rendezvous in the server's settings, or leave nodes out",
             )
-        backbone = await asyncio.to_thread(self._start_of, wanted)
+        backbone, parent = await asyncio.to_thread(self._start_of, wanted)
         found = await self._backbones.get(backbone)
         assert found.facts is not None, "a description has facts"
         name = found.facts.name
         reference = model_of(name)
         own = {} if reference is None else {name: _OWN}
-        parent = await asyncio.to_thread(self._parent, wanted, reference)
+        if not wanted.init_from and reference is not None and settings["start"] != "random":
+            parent = str(reference)
         parameters = {
             "backbone": name,
             "settings": settings,
@@ -174,10 +175,10 @@ class FineTune:
         parent = job.parameters["parent"]
         return version_as_result(self._publisher.publish(job.subject, job.id, directory, result, parent))
 
-    def _start_of(self, wanted: FineTuning) -> str:
-        """The backbone to start from. Blocking."""
+    def _start_of(self, wanted: FineTuning) -> tuple[str, str]:
+        """The backbone to start from, and the version that `init_from` means, "" without. Blocking."""
         if not wanted.init_from:
-            return wanted.backbone
+            return wanted.backbone, ""
         if wanted.backbone:
             raise InvalidArgument(
                 "TWO_STARTS",
@@ -194,19 +195,11 @@ class FineTune:
             )
         version = self._models.resolve(ModelReference.parse(wanted.init_from, "init_from"))
         if version.kind is ModelKind.FINE_TUNED:
-            return own_backbone(version.model, version.version)
+            return own_backbone(version.model, version.version), version.reference
         if version.lineage is None:
             raise FailedPrecondition(
                 "INIT_FROM_ENSEMBLE",
                 f"model {version.reference} is an ensemble, which has no single backbone",
                 hint=f"start from one of its members: {', '.join(version.members)}",
             )
-        return version.lineage.backbone
-
-    def _parent(self, wanted: FineTuning, reference: ModelReference | None) -> str:
-        """What Lineage calls so, where training starts from `reference`'s backbone. Blocking."""
-        if wanted.init_from:
-            return self._models.resolve(ModelReference.parse(wanted.init_from)).reference
-        if reference is None or wanted.settings.get("start") == "random":
-            return ""
-        return str(reference)
+        return version.lineage.backbone, version.reference

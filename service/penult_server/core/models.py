@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -189,6 +190,11 @@ def main_metrics(evidence: Evidence | None) -> dict[str, float]:
         "calibration_error": measured.calibration_error,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def version_as_result(version: ModelVersion) -> Mapping[str, Any]:
+    """A version as the result of a job."""
+    return {"model_version": json.loads(json.dumps(dataclasses.asdict(version)))}
 
 
 def version_from_json(values: Mapping[str, Any]) -> ModelVersion:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from penult_server.core.errors import FailedPrecondition
+from penult_server.core.finetune import CURVES, TRAINING
 from penult_server.core.finetune_ports import CurvePlots, JobPlot
 from penult_server.core.job_ports import JobDirectories
 from penult_server.core.jobs import Job
@@ -15,9 +16,6 @@ from penult_server.core.model_ports import Artifacts
 
 Plot = Callable[[Job, Path], JobPlot | None]
 """Draws a job of one kind from its directory, which may be gone; None where nothing is measured. Blocking."""
-
-CURVES = "curves.jsonl"
-_TRAINING = "training"
 
 
 class PlotJobs:
@@ -64,5 +62,5 @@ class PlotTraining:
 
     def __call__(self, job: Job, directory: Path) -> JobPlot | None:
         """See Plot."""
-        published, training = self._artifacts.path(job.id) / CURVES, directory / _TRAINING / CURVES
+        published, training = self._artifacts.path(job.id) / CURVES, directory / TRAINING / CURVES
         return self._plots.plot(published if published.exists() else training)

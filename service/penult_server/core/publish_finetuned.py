@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ MODEL_DIRECTORY = "model"
 KEPT = "kept"
 """Where it leaves those of the weights that are kept beside it, a folder for each variant."""
 _HEAD = "logistic_regression"
-_SNAPSHOT = "snapshot"
+SNAPSHOT = "snapshot"
 
 
 class PublishFineTuned:
@@ -91,7 +90,7 @@ class PublishFineTuned:
             if result["ensemble"] is None:
                 return dataclasses.replace(best, beside=tuple(kept))
             variants = [one["variant"] for one in result["kept"]]
-            members = [n for n, variant in enumerate(variants) if variant.startswith(_SNAPSHOT)]
+            members = [n for n, variant in enumerate(variants) if variant.startswith(SNAPSHOT)]
             return NewVersion(
                 kind=ModelKind.ENSEMBLE,
                 labels=best.labels,
@@ -102,8 +101,3 @@ class PublishFineTuned:
             )
 
         return self._models.publish(name, job_id, make)
-
-
-def version_as_result(version: ModelVersion) -> Mapping[str, Any]:
-    """A version as the result of a job."""
-    return {"model_version": json.loads(json.dumps(dataclasses.asdict(version)))}

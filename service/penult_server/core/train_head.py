@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from penult_server.core.job_ports import Report
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.model_ports import Artifacts, Heads, ModelStore
-from penult_server.core.models import Lineage, ModelKind, NewVersion
+from penult_server.core.models import Lineage, ModelKind, NewVersion, version_as_result
 from penult_server.core.names import check_name
 from penult_server.core.preprocess import PLAIN, TestTimeAugmentation
 from penult_server.core.snapshot import Snapshot, content_sha256, read_examples
@@ -134,7 +133,7 @@ class TrainHead:
             )
 
         version = self._models.publish(job.subject, job.id, make)
-        return {"model_version": json.loads(json.dumps(dataclasses.asdict(version)))}
+        return version_as_result(version)
 
 
 def plain_first(augment: TestTimeAugmentation) -> TestTimeAugmentation:

@@ -15,12 +15,12 @@ from penult_server.core.finetune_ports import FineTuneRecipes, JobPlot
 from penult_server.core.jobs import Job
 from penult_server.core.manage_jobs import ManageJobs, NewJob
 from penult_server.core.model_ports import Artifacts
-from penult_server.core.publish_finetuned import PublishFineTuned, version_as_result
+from penult_server.core.models import version_as_result
+from penult_server.core.publish_finetuned import PublishFineTuned
 from penult_server.core.search_space import Choice, Space, Value, from_json, parse_space, to_json
 from penult_server.core.tune_ports import TuningMethods, TuningPlots
-from penult_server.core.tuning import DEFAULT_TRIALS, KIND, MAX_TRIALS
+from penult_server.core.tuning import DEFAULT_TRIALS, KIND, MAX_TRIALS, RECORD
 
-RECORD = "trials.jsonl"
 """The study, in the job's directory and among the files of the version."""
 MAX_PARALLEL = 64
 _MOST_REFINED = 0.9

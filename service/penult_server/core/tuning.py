@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 from penult_server.core.search_space import Point, Space, Value, narrowed
 
 KIND = "tune"
+RECORD = "trials.jsonl"
 DEFAULT_TRIALS = 20
 MAX_TRIALS = 1000
 HOPELESS = 5

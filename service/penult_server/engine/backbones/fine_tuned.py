@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -41,16 +42,13 @@ class FineTunedSource:
                 f"the weights of {own.name} are missing or damaged",
                 hint="restore the data directory from a backup, or delete this version and train again",
             )
-        file = LocalFile(own.directory / WEIGHTS, architecture, licence)
+        origin = LocalFile(own.directory / WEIGHTS, architecture, licence).origin(BackboneSource.FINE_TUNED)
 
         def load() -> Trunk:
             own.check()
-            return file.origin(BackboneSource.FINE_TUNED).load()
+            return origin.load()
 
-        found = find_architecture(architecture)
-        return Origin(
-            BackboneSource.FINE_TUNED, found, licence or "unknown", load, name=own.name, revision=own.revision
-        )
+        return dataclasses.replace(origin, load=load, name=own.name, revision=own.revision)
 
 
 class LinkedBackbones:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from penult_server.core.diagnosis import Curves
+from penult_server.core.finetune import CURVES
 from penult_server.engine.workers.task import Task
 
 _SECONDS_BETWEEN = 0.5
@@ -23,7 +24,7 @@ class CurveFile:
 
     def __init__(self, directory: Path, step: int, task: Task) -> None:
         """Goes on after `step` steps: what a lost run wrote beyond them comes again, and is dropped."""
-        self._path = directory / "curves.jsonl"
+        self._path = directory / CURVES
         self._task = task
         self._last = 0.0
         # A run that starts again writes the row of step 0 again too.

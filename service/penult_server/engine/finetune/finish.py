@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from penult_server.core.diagnosis import diagnose
-from penult_server.core.finetune import Division
+from penult_server.core.finetune import CURVES, Division
+from penult_server.core.publish_finetuned import MODEL_DIRECTORY
 from penult_server.engine.backbones.weights import weights_sha256
 from penult_server.engine.finetune.averages import Snapshots
 from penult_server.engine.finetune.curves import read_rows, to_curves
@@ -27,8 +28,6 @@ from penult_server.engine.finetune.settings import FineTuneSettings
 from penult_server.engine.finetune.tensorboard import write_events
 from penult_server.engine.finetune.written import average, keep, load_weights, write_model
 from penult_server.engine.workers.task import Task
-
-MODEL = "model"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def finish(
         to be, as `finetune.json` does; `kept` the other weights that are wanted, see `Kept.described`;
         `ensemble` the evidence of the mean of the snapshots' probabilities where that is the best of all.
     """
-    target = task.directory / MODEL
+    target = task.directory / MODEL_DIRECTORY
     task.progress(0, 1, phase="finish")
     winner = run.winner()
     candidates = {name: _entry(*values) for name, values in run.best.items()}
@@ -72,11 +71,11 @@ def finish(
     if ensemble is not None:
         candidates["ensemble"] = _entry(ensemble.accuracy, ensemble.negative_loss, settings.epochs)
     load_weights(model, place / f"{winner}.safetensors")
-    rows = read_rows(place / "curves.jsonl")
+    rows = read_rows(place / CURVES)
     findings = diagnose(to_curves(rows, len(division.validation)))
     for finding in findings:
         task.log(f"{finding.symptom.value}: {finding.evidence}. What to change: {finding.advice}.")
-    trained = trained_head(model, material, division, settings, run, rate, rows)
+    trained, _ = trained_head(model, material, division, settings, run, rate, rows)
     described: dict[str, Any] = {
         "lineage": dataclasses.asdict(lineage),
         "backbone_weights_sha256": weights_sha256(model.network.trunk),
@@ -94,7 +93,7 @@ def finish(
         "diagnosis": [{**dataclasses.asdict(f), "symptom": f.symptom.value} for f in findings],
     }
     write_model(target, model, trained, described)
-    shutil.copyfile(place / "curves.jsonl", target / "curves.jsonl")
+    shutil.copyfile(place / CURVES, target / CURVES)
     plot_curves(rows, target / "curves.png", findings)
     write_events(rows, target)
     kept = keep(model, material, division, settings, run, rate, rows, described, place, task.directory)

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from penult_server.core.errors import FailedPrecondition
+from penult_server.core.finetune import TRAINING
 from penult_server.core.job_faults import explain
 from penult_server.core.jobs import JobError, LogLine
 from penult_server.engine.finetune.judge import finish_on_request
@@ -33,7 +34,7 @@ from penult_server.engine.workers.task import Task
 
 MAX_RESTARTS = 3
 """How often torchrun starts all processes again when one was lost; they go on from the checkpoint."""
-_ORDER = Path("training", "order.json")
+_ORDER = Path(TRAINING, "order.json")
 """The parameters of the job, for its processes; in its directory."""
 _HOSTS = "PENULT_TRAINING_HOST"
 """Environment variable of the processes: not empty on the job's own machine."""

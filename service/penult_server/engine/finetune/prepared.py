@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from penult_server.core.finetune import Division, divide
+from penult_server.core.finetune import TRAINING, Division, divide
 from penult_server.core.images import ImageLimits
 from penult_server.core.snapshot import Snapshot, SnapshotExample, image_file, read_examples
 from penult_server.engine.backbones.catalog import BuiltBackbone, open_catalog
@@ -70,7 +70,7 @@ def prepare_job(task: Task, parameters: Mapping[str, Any], device: torch.device)
         device: the network goes there.
     """
     settings = parse_settings(parameters["settings"])
-    place = task.directory / "training"
+    place = task.directory / TRAINING
     return prepare_run(examine_job(task, parameters, settings), settings, place, place, device, task)
 
 
@@ -244,13 +244,10 @@ def _preflight(
 
 def _rate(settings: FineTuneSettings, checks: Preflight | None, task: Task) -> float:
     proposed = checks.proposed_rate if checks is not None else None
-    if settings.learning_rate == "proposed":
+    rate = settings.known_rate()
+    if rate is None:
         assert proposed is not None
         rate = proposed
-    elif settings.learning_rate == "default":
-        rate = settings.usual_rate()
-    else:
-        rate = settings.learning_rate
     task.log(f"peak learning rate {rate:.2e}")
     if proposed is not None and rate > 10 * proposed:
         task.log(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import os
 from collections.abc import Iterable, Iterator
 
 import faiss
@@ -12,6 +11,7 @@ import numpy as np
 
 from penult_server.core.index_kinds import Metric
 from penult_server.engine.indexes.rows import ArrayBlock, RowsView
+from penult_server.engine.machine import cores
 
 PIECE_ROWS = 8192
 """Rows that are gathered or converted at once."""
@@ -86,7 +86,7 @@ def nearest_from(
 
 @functools.cache
 def _scanners() -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="scan")
+    return concurrent.futures.ThreadPoolExecutor(cores(), thread_name_prefix="scan")
 
 
 def _merged(

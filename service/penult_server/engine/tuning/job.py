@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from penult_server.core.errors import FailedPrecondition
+from penult_server.core.finetune import TRAINING
+from penult_server.core.publish_finetuned import MODEL_DIRECTORY
 from penult_server.core.search_space import Choice, Space, as_given, from_json
-from penult_server.core.tuning import KIND, Study, Trial, TuningPlan
+from penult_server.core.tuning import KIND, RECORD, Study, Trial, TuningPlan
 from penult_server.core.tuning_notes import notes
-from penult_server.engine.finetune.finish import MODEL
 from penult_server.engine.finetune.job import finish_job
 from penult_server.engine.finetune.prepared import Examined, examine_job, prepare_run
 from penult_server.engine.finetune.run import Run
@@ -23,10 +24,9 @@ from penult_server.engine.malloc import tune_malloc
 from penult_server.engine.tuning.options import checked
 from penult_server.engine.tuning.plot import plot_trials
 from penult_server.engine.tuning.pruning import Referee, find_pruner
-from penult_server.engine.tuning.record import RECORD
 from penult_server.engine.tuning.search import find_search
 from penult_server.engine.tuning.slots import ProcessSlot, Slot
-from penult_server.engine.tuning.trial import TRAINING, fresh
+from penult_server.engine.tuning.trial import fresh
 from penult_server.engine.tuning.tuner import Searching, Tuner, place_of
 from penult_server.engine.workers.kinds import job_kind
 from penult_server.engine.workers.task import Task
@@ -92,7 +92,7 @@ def _made(
     tuning = {**described(study), "best_trial": best.number, "notes": said}
     tuning |= {name: parameters["tuning"][name] for name in ("search", "pruner")}
     tuning["validation_count"] = len(division.validation)
-    target = task.directory / MODEL
+    target = task.directory / MODEL_DIRECTORY
     (target / "tuning.json").write_text(json.dumps(tuning, indent=1), encoding="utf-8")
     shutil.copyfile(task.directory / RECORD, target / RECORD)
     plot_trials(study, target / PICTURE)

@@ -20,7 +20,6 @@ from penult_server.core.tuning import (
     TuningPlan,
 )
 
-RECORD = "trials.jsonl"
 _TYPES: dict[str, type[Any]] = {kind.type: kind for kind in (StageBegan, TrialBegan, EpochDone, TrialEnded)}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from penult_server.core.job_ports import WorkerMessage
-from penult_server.core.jobs import JobError, LogLine
+from penult_server.core.jobs import JobError
 from penult_server.engine.workers.messages import Beat, decode
 
 Verdict = Callable[[int, float, float], str]
@@ -146,8 +146,3 @@ def lost(why: SlotLost) -> JobError:
         f"the process that trained it ended twice ({why}), most often because memory ran out",
         "a smaller batch_size or micro_batch, or fewer trials at once",
     )
-
-
-def is_log(message: WorkerMessage) -> bool:
-    """Whether it is for people; progress and curves of single trials are not for the job's events."""
-    return isinstance(message, LogLine)

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from penult_server.core.finetune import TRAINING
 from penult_server.core.job_faults import explain
 from penult_server.core.jobs import LogLine
 from penult_server.engine.finetune.evaluate import Score
@@ -32,7 +33,6 @@ from penult_server.engine.workers.task import Task
 
 _LARGE = 1e9
 """In place of a loss that is not finite, which JSON has no word for."""
-TRAINING = "training"
 """Directory of what all trials share, in the job's directory."""
 
 

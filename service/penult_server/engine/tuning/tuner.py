@@ -14,6 +14,7 @@ from penult_server.core.errors import FailedPrecondition, InvalidArgument, Resou
 from penult_server.core.job_ports import WorkerMessage
 from penult_server.core.jobs import JobError, LogLine
 from penult_server.core.tuning import (
+    RECORD,
     EpochDone,
     StageBegan,
     Study,
@@ -26,9 +27,9 @@ from penult_server.core.tuning import (
 )
 from penult_server.engine.finetune.settings import parse_settings
 from penult_server.engine.tuning.pruning import Referee
-from penult_server.engine.tuning.record import RECORD, Record, read_record
+from penult_server.engine.tuning.record import Record, read_record
 from penult_server.engine.tuning.search import SearchWay
-from penult_server.engine.tuning.slots import Slot, SlotLost, TrialFailed, is_log, lost
+from penult_server.engine.tuning.slots import Slot, SlotLost, TrialFailed, lost
 from penult_server.engine.workers.task import Task
 
 TRIALS = "trials"
@@ -166,8 +167,7 @@ class Tuner:
         self, slot: Slot, settings: Mapping[str, Any], place: Path, verdict: Any, trial: Trial
     ) -> Mapping[str, Any]:
         def hear(message: WorkerMessage) -> None:
-            if is_log(message):
-                assert isinstance(message, LogLine)
+            if isinstance(message, LogLine):  # progress and curves of single trials are not for the job
                 self._task.log(f"trial {trial.number}: {message.text}", message.level)
 
         for attempt in range(1, _ATTEMPTS + 1):

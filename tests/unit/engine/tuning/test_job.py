@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 from penult_server.core.errors import FailedPrecondition
-from penult_server.core.tuning import TrialEnded, TrialState
+from penult_server.core.tuning import RECORD, TrialEnded, TrialState
 from penult_server.engine.tuning import job
 from penult_server.engine.tuning.job import tune_job
-from penult_server.engine.tuning.record import RECORD, read_record
+from penult_server.engine.tuning.record import read_record
 from tests import tuning_lab
 from tests.finetune_lab import QUICK, Ear, stripes, task_in, write_snapshot
 

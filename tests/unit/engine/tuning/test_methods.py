@@ -12,6 +12,7 @@ from PIL import Image
 from penult_server.core.errors import InvalidArgument
 from penult_server.core.search_space import Choice, Range, Space, parse_space
 from penult_server.core.tuning import (
+    RECORD,
     EpochDone,
     StageBegan,
     TrialBegan,
@@ -22,7 +23,7 @@ from penult_server.engine.finetune.optimizers import RATES
 from penult_server.engine.finetune.settings import FineTuneSettings, parse_settings
 from penult_server.engine.tuning.methods import EngineTuning, EngineTuningPlots
 from penult_server.engine.tuning.pruning import pruning_rules
-from penult_server.engine.tuning.record import RECORD, Record, read_record, study_of
+from penult_server.engine.tuning.record import Record, read_record, study_of
 from penult_server.engine.tuning.search import find_search, search_ways
 
 METHODS = EngineTuning()

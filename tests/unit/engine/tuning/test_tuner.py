@@ -14,9 +14,9 @@ from penult_server.core.errors import FailedPrecondition, ResourceExhausted
 from penult_server.core.job_ports import WorkerMessage
 from penult_server.core.jobs import JobError, LogLine
 from penult_server.core.search_space import Choice, Range, Space
-from penult_server.core.tuning import TrialState, TuningPlan
+from penult_server.core.tuning import RECORD, TrialState, TuningPlan
 from penult_server.engine.tuning.pruning import Referee, find_pruner, pruning_rules
-from penult_server.engine.tuning.record import RECORD, read_record
+from penult_server.engine.tuning.record import read_record
 from penult_server.engine.tuning.search import find_search, search_ways
 from penult_server.engine.tuning.slots import SlotLost, TrialFailed
 from penult_server.engine.tuning.tuner import Searching, Tuner
