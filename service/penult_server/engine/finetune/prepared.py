@@ -198,8 +198,7 @@ def _probe(
     if not settings.linear_probe or settings.start == "random":
         return None
     adapts = not model.frozen_statistics and settings.trainable != "head"
-    which = f"-{settings.trainable}{settings.last_stages}" if adapts else ""
-    file = place / f"head{which}.safetensors"
+    file = place / f"head{_adapted_by(settings) if adapts else ''}.safetensors"
     if saved := load_checkpoint(file):
         model.head.load_state_dict(saved["head"])
         model.load_state_dict(saved["statistics"], strict=False)
@@ -224,6 +223,12 @@ def _probe(
     task.metrics({"probe_accuracy": found.accuracy, "probe_validation_loss": found.loss})
     task.log(f"linear probe: {100 * found.accuracy:.1f} % of the validation images")
     return found
+
+
+def _adapted_by(settings: FineTuneSettings) -> str:
+    """What adapted statistics depend on, for a file name: which batch norms, and the batches they see."""
+    last = f"-{settings.last_stages}" if settings.trainable == "last" else ""
+    return f"-{settings.trainable}{last}-{settings.batch_size}-{settings.stochastic_depth:g}"
 
 
 def _preflight(

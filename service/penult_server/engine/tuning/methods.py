@@ -5,8 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from penult_server.core.finetune import Augmentation
 from penult_server.core.finetune_ports import JobPlot
 from penult_server.core.search_space import Space
 from penult_server.engine.finetune.settings import FineTuneSettings
@@ -44,10 +45,12 @@ class EngineTuning:
             "weight_decay": {"low": 1e-4, "high": 0.3, "log": True},
             "layer_decay": {"low": 0.6, "high": 1.0},
             "label_smoothing": {"low": 0.0, "high": 0.2},
-            "augmentation": ["none", "crop", "randaugment", "trivialaugment"],
+            "augmentation": list(get_args(Augmentation)),
         }
+        if complete.start == "pretrained":
+            usual["batch_norm"] = ["frozen", "update"]
         if complete.trainable == "head":
-            del usual["layer_decay"]
+            given = {**given, "layer_decay": None, "batch_norm": None}
         return {name: values for name, values in usual.items() if name not in given}
 
     def validate(self, methods: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,19 @@ def test_a_run_that_starts_again_finds_probe_and_statistics(tmp_path: Path) -> N
         assert torch.equal(value, again.model.state_dict()[name]), name
 
 
+def test_runs_that_train_on_other_batches_adapt_their_own_statistics(tmp_path: Path) -> None:
+    write_snapshot(tmp_path / "a", stripes(classes=2, train=2, validation=1))
+    run(tmp_path / "a")
+    write_snapshot(tmp_path / "b", stripes(classes=2, train=4, validation=2))
+    values = {"backbone": "backbone", "catalog": {"checkpoint_dir": str(tmp_path / "a" / "model")}}
+    task, ear = task_in(tmp_path / "b")
+    for changed in ({"batch_size": 2}, {"batch_size": 4}, {"batch_size": 4, "last_stages": 1}):
+        settings = {**QUICK, "batch_norm": "update", **changed}
+        prepare_job(task, {**values, "settings": settings}, torch.device("cpu"))
+    # How many stages `last` means changes nothing where all of them learn.
+    assert sum(line.startswith("batch norm: ") for line in ear.log) == 2
+
+
 def test_a_job_that_is_asked_to_finish_ends_with_the_best_that_it_has(tmp_path: Path) -> None:
     write_snapshot(tmp_path, stripes(classes=2, train=2, validation=1))
     (tmp_path / FINISH).touch()

@@ -52,6 +52,15 @@ def test_what_is_given_does_not_vary() -> None:
     assert set(usual) == {"learning_rate", "label_smoothing", "augmentation"}
 
 
+def test_the_usual_space_knows_every_augmentation_and_both_kinds_of_statistics() -> None:
+    usual = METHODS.usual_space(parse_settings({}).model_dump(mode="json"), {})
+    assert "flip" in usual["augmentation"]
+    assert usual["batch_norm"] == ["frozen", "update"]
+    # Random weights come with no statistics that could be kept.
+    random = {"start": "random"}
+    assert "batch_norm" not in METHODS.usual_space(parse_settings(random).model_dump(mode="json"), random)
+
+
 def test_what_may_vary_are_settings_that_do_not_say_who_judges() -> None:
     tunable = METHODS.tunable()
     assert set(tunable) < set(FineTuneSettings.model_fields)
