@@ -10,12 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from penult._status import from_rpc
 from penult.v1 import feature_pb2 as pb
 from penult.v1 import feature_pb2_grpc, image_pb2
 from tests.e2e.conftest import RunningServer, ServerFactory
@@ -56,6 +58,18 @@ def test_reflection_lists_and_describes_every_service(channel: grpc.Channel) -> 
     assert set(database.get_services()) >= SERVICES | {"grpc.health.v1.Health"}
     file = database.FindFileContainingSymbol("penult.v1.FeatureService")
     assert [method.name for method in file.service[0].method] == ["Extract", "ExtractStream"]
+
+
+def test_a_method_that_is_not_there_is_told_as_any_other_error(
+    server: RunningServer, channel: grpc.Channel
+) -> None:
+    call: Any = channel.unary_unary("/penult.v1.FeatureService/Guess")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(b"", timeout=30, metadata=(("x-request-id", "guess"),))
+    error = from_rpc(caught.value, server.target)
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (error.reason, error.request_id) == ("RPC_UNKNOWN", "guess")
+    assert "newer" in error.hint
 
 
 def test_the_log_is_one_json_object_a_line_with_the_request_id(

@@ -14,7 +14,7 @@ import grpc
 import structlog
 
 from penult_server.core.access import ApiKey
-from penult_server.core.errors import Internal, PenultError, Unimplemented
+from penult_server.core.errors import Internal, PenultError
 from penult_server.core.metrics import Meter
 from penult_server.core.tracing import Trace, Tracer, follow
 from penult_server.transport.errors import to_status
@@ -87,12 +87,6 @@ class Call:
         return refuse
 
     async def _refuse(self, error: Exception, context: Context) -> None:
-        if isinstance(error, NotImplementedError):  # what the generated base of a service raises
-            error = Unimplemented(
-                "RPC_UNIMPLEMENTED",
-                "this server does not have the method",
-                hint="the client may be newer than it",
-            )
         if not isinstance(error, PenultError) or isinstance(error, Internal):
             log.error("internal_error", method=self.method, exc_info=error)
         if not isinstance(error, PenultError):

@@ -16,7 +16,7 @@ import structlog
 from penult_server.core.access import AccessControl
 from penult_server.core.call_limits import CallLimits, CallRoom
 from penult_server.core.caller import CALLER
-from penult_server.core.errors import Unavailable
+from penult_server.core.errors import Unavailable, Unimplemented
 from penult_server.core.metrics import NO_METER, Meter
 from penult_server.core.tracing import Tracer
 from penult_server.transport.call import Call, CallWatch
@@ -73,11 +73,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             task = asyncio.current_task()
             assert task is not None
             task.add_done_callback(lambda _: room.leave())
-            if handler is not None and not handler.request_streaming:
+            if handler is None:
+                raise Unimplemented(
+                    "RPC_UNKNOWN",
+                    "this server has no such method",
+                    hint="the client may be newer than the server",
+                )
+            if not handler.request_streaming:
                 room.check()
         except Exception as error:  # answered as what it is: from here gRPC would say UNKNOWN
             return grpc.stream_stream_rpc_method_handler(call.refusal(error))
-        return handler and self._wrapped(handler, call, room, task)
+        return self._wrapped(handler, call, room, task)
 
     def _wrapped(self, handler: Any, call: Call, room: CallRoom, task: asyncio.Task[Any]) -> Any:
         kind = f"{_WORDS[handler.request_streaming]}_{_WORDS[handler.response_streaming]}"
