@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penult_server.__main__ import main
+from penult_server.core.disk_faults import disk_full
 from penult_server.core.models import ModelVersion, NewVersion
 from penult_server.store.artifacts import ArtifactStore
-from penult_server.store.disk import disk_full
 from penult_server.store.models import DatabaseModels
 
 add, publish = ArtifactStore.add, DatabaseModels.publish

@@ -7,7 +7,6 @@ import datetime
 import json
 import re
 import sys
-import time
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 from penult_server.commands.data_dir import add_options, settings_of, told
 from penult_server.core.access import REFRESH_SECONDS, ApiKey, Scope, make_key
 from penult_server.core.errors import PenultError
+from penult_server.core.wall_clock import wall_time
 from penult_server.store.api_keys import DatabaseKeys
 from penult_server.store.home import visited
 
@@ -34,7 +34,7 @@ def keys_command(arguments: list[str]) -> int:
 
 
 def _create(keys: DatabaseKeys, options: argparse.Namespace) -> None:
-    key, text = make_key(options.name, options.scopes, time.time(), options.expires)
+    key, text = make_key(options.name, options.scopes, wall_time(), options.expires)
     first = not keys.all()
     keys.add(key)
     sys.stdout.write(f"{text}\n")
@@ -60,7 +60,7 @@ def _list(keys: DatabaseKeys, options: argparse.Namespace) -> None:
 
 
 def _revoke(keys: DatabaseKeys, options: argparse.Namespace) -> None:
-    key = keys.revoke(options.id, time.time())
+    key = keys.revoke(options.id, wall_time())
     sys.stderr.write(f"Revoked {key.name} ({key.id}); calls that use it end within {REFRESH_SECONDS:g} s.\n")
 
 
@@ -69,7 +69,7 @@ def _shown(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "scopes": ",".join(scope.value for scope in Scope if scope in key.scopes),
-        "state": key.state(time.time()),
+        "state": key.state(wall_time()),
         "created": _date(key.created),
         "expires": None if key.expires is None else _date(key.expires),
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 
+from penult_server.core.disk_faults import meaning
 from penult_server.core.errors import PenultError
 from penult_server.core.jobs import JobError
 
@@ -14,6 +14,8 @@ _MAX_TRACE = 4000
 
 def explain(error: Exception) -> tuple[JobError, str]:
     """The job's error, and a traceback for its log; that is empty unless the fault is the server's own."""
+    if isinstance(error, OSError):
+        error = meaning(error) or error
     if isinstance(error, PenultError):
         return JobError(error.reason, error.message, error.hint), ""
     if isinstance(error, MemoryError):
@@ -21,9 +23,6 @@ def explain(error: Exception) -> tuple[JobError, str]:
             "OUT_OF_MEMORY", "the worker ran out of memory", "use less data or smaller settings"
         )
         return memory, ""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        disk = "the disk of the server's data directory is full"
-        return JobError("DISK_FULL", disk, "free some space on it"), ""
     crash = f"{type(error).__name__}: {error}"
     hint = "the job's log has the details; report it"
     return JobError("JOB_CRASHED", crash, hint), "".join(traceback.format_exception(error))[-_MAX_TRACE:]

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.errors import DataLoss
 from penult_server.core.model_ports import ArtifactFile
-from penult_server.store.disk import disk_faults
 from penult_server.store.files import rename_durably, sync_directory, sync_file, write_durably
 
 MANIFEST = "manifest.json"

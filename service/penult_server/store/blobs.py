@@ -15,8 +15,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.errors import DataLoss
-from penult_server.store.disk import check_room, disk_faults
+from penult_server.store.disk import check_room
 from penult_server.store.files import sync_directory, write_durably
 
 SPARE_BYTES = 64 << 20

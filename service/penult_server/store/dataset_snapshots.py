@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from penult_server.core.datasets import ExampleFilter
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.errors import FailedPrecondition
 from penult_server.core.snapshot import Snapshot, SnapshotExample, examples_file, image_file, to_line
 from penult_server.store import dataset_rows, example_rows
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
-from penult_server.store.disk import disk_faults
 
 _ROWS = 1000
 _ATTEMPTS = 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -13,12 +14,14 @@ from typing import BinaryIO
 
 from penult_server.core.archives import FileFacts
 from penult_server.core.backbones import ImportRecord
-from penult_server.core.errors import AlreadyExists, DataLoss, ResourceExhausted
+from penult_server.core.disk_faults import disk_faults
+from penult_server.core.errors import AlreadyExists, DataLoss
 from penult_server.core.ports import CheckpointUpload
+from penult_server.store.blobs import SPARE_BYTES
+from penult_server.store.disk import check_room
 from penult_server.store.files import rename_durably, sync_directory, write_durably
 
 RECORD = "backbone.json"
-_SPARE_BYTES = 64 << 20
 
 
 class ImportedBackboneStore:
@@ -47,14 +50,9 @@ class ImportedBackboneStore:
 
     def begin(self, size_bytes: int) -> CheckpointUpload:
         """See core.ports.ImportedBackbones."""
-        free = shutil.disk_usage(self._directory).free
-        if size_bytes + _SPARE_BYTES > free:
-            raise ResourceExhausted(
-                "DISK_FULL",
-                f"{size_bytes >> 20} MiB announced, {free >> 20} MiB free on the server's data directory",
-                hint="free some space on the server",
-            )
-        return _Upload(self._directory, Path(tempfile.mkdtemp(dir=self._incoming)))
+        check_room(self._directory, size_bytes + SPARE_BYTES)
+        with disk_faults():
+            return _Upload(self._directory, Path(tempfile.mkdtemp(dir=self._incoming)))
 
 
 class _Upload:
@@ -70,24 +68,29 @@ class _Upload:
     def write(self, chunk: bytes) -> None:
         assert self._file is not None
         self._digest.update(chunk)
-        self._file.write(chunk)
+        with disk_faults():
+            self._file.write(chunk)
 
     def facts(self) -> FileFacts:
-        self._close()
-        self.path = self.path.rename(self._workspace / f"weights{_suffix(self.path)}")
+        with disk_faults():
+            self._close()
+            self.path = self.path.rename(self._workspace / f"weights{_suffix(self.path)}")
         return FileFacts(self.path.stat().st_size, self._digest.hexdigest())
 
     def commit(self, record: ImportRecord) -> None:
-        write_durably(self._workspace / RECORD, json.dumps(dataclasses.asdict(record), indent=1).encode())
-        sync_directory(self._workspace)
-        try:
-            rename_durably(self._workspace, self._directory / record.name)
-        except OSError as error:
-            raise AlreadyExists(
-                "BACKBONE_EXISTS",
-                f"backbone {record.name!r} was imported meanwhile",
-                hint="choose another name",
-            ) from error
+        with disk_faults():
+            write_durably(self._workspace / RECORD, json.dumps(dataclasses.asdict(record), indent=1).encode())
+            sync_directory(self._workspace)
+            try:
+                rename_durably(self._workspace, self._directory / record.name)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                raise AlreadyExists(
+                    "BACKBONE_EXISTS",
+                    f"backbone {record.name!r} was imported meanwhile",
+                    hint="choose another name",
+                ) from error
 
     def discard(self) -> None:
         self._close()

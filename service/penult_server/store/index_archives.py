@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.indexes import Index
 from penult_server.store import index_rows, item_rows
 from penult_server.store.blobs import SPARE_BYTES, Blobs
 from penult_server.store.database import Database
-from penult_server.store.disk import check_room, disk_faults
+from penult_server.store.disk import check_room
 from penult_server.store.index_items import DatabaseItems
 from penult_server.store.received_index import ReceivedArchive
 from penult_server.store.zip_files import PackedZip, ZipMembers

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from penult_server.store.disk import disk_faults
+from penult_server.core.disk_faults import disk_faults
 from penult_server.store.files import sync_directory, sync_file
 
 

@@ -14,7 +14,6 @@ from typing import IO, Any
 import numpy as np
 
 from penult_server.core.archive_index import archive_invalid
-from penult_server.core.errors import PenultError
 from penult_server.core.index_kinds import faults
 from penult_server.core.indexes import (
     Candidate,
@@ -44,7 +43,7 @@ class ReceivedArchive(ReceivedZip):
 
     def maker(self) -> IndexMaker:
         """See core.archive_index.ReceivedIndex."""
-        try:
+        with self.distrusted():
             archive = self._contents = self.opened()
             if archive.getinfo("index.json").file_size > _MAX_INDEX_JSON:
                 raise archive_invalid("its index.json is too long")
@@ -55,24 +54,17 @@ class ReceivedArchive(ReceivedZip):
             self._maker = index_rows.maker_of(facts["maker"])
             self._count = int(facts["items"])
             check_label_field(self._maker.label_field)
-        except PenultError:
-            raise
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise archive_invalid(f"it cannot be read ({type(error).__name__})") from error
         return self._maker
 
     def batches(self) -> Iterator[Sequence[Candidate]]:
         """See core.archive_index.ReceivedIndex."""
         assert self._contents is not None
         assert self._maker is not None
-        try:
-            yield from self._read(self._contents, self._maker)
-        except PenultError:
-            raise
-        except ItemFaultError as error:
-            raise archive_invalid(error.message) from error
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError, OSError, EOFError) as error:
-            raise archive_invalid(f"it cannot be read ({type(error).__name__})") from error
+        with self.distrusted():
+            try:
+                yield from self._read(self._contents, self._maker)
+            except ItemFaultError as error:
+                raise archive_invalid(error.message) from error
 
     def _read(self, archive: zipfile.ZipFile, maker: IndexMaker) -> Iterator[Sequence[Candidate]]:
         dim, seen = maker.spec.dim, 0

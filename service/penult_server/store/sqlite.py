@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
+from penult_server.core.disk_faults import disk_full, disk_read_only
 from penult_server.core.errors import DataLoss, PenultError
-from penult_server.store.disk import disk_full, disk_read_only
 
 # A write waits for the one before it; only a process that is no server could hold the lock for long.
 _BUSY_MILLISECONDS = 30_000

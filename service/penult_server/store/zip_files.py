@@ -5,20 +5,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import shutil
+import struct
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO
 
 from penult_server.core.archives import CHUNK_BYTES, FileFacts
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.errors import InvalidArgument
-from penult_server.store.disk import disk_faults
 
 SUMS = "SHA256SUMS"
 _BLOCK = 1 << 20
 _MAX_SUMS = 1 << 20
+_MADE_OF_BYTES = (
+    zipfile.BadZipFile, EOFError, OSError, struct.error,
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError,
+    RuntimeError,  # members that say that they are encrypted, or JSON too deep
+)  # fmt: skip
+"""What zipfile and parsers raise at bytes that are none of theirs."""
+_MADE_OF_NAMES = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+"""Errors of the file system that are the fault of names: nowhere, twice, or below a file."""
 
 
 class PackedZip:
@@ -116,6 +127,22 @@ class ReceivedZip:
         if self._archive is not None:
             self._archive.close()
         shutil.rmtree(self.workspace, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def distrusted(self) -> Iterator[None]:
+        """Raises what bytes of anybody make of zipfile and of parsers as `invalid`, and what the disk says.
+
+        Raises:
+            InvalidArgument: `invalid`.
+            ResourceExhausted, FailedPrecondition: see core.disk_faults.
+        """
+        try:
+            with disk_faults():
+                yield
+        except _MADE_OF_BYTES as error:
+            if isinstance(error, OSError) and error.errno not in _MADE_OF_NAMES:
+                raise
+            raise self._invalid(f"it cannot be read ({type(error).__name__})") from error
 
     def opened(self) -> zipfile.ZipFile:
         """The archive. Raises zipfile's errors, and `invalid` where its members are compressed."""

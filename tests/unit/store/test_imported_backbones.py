@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -58,6 +59,25 @@ def test_more_than_the_disk_holds_is_refused_before_a_byte_is_sent(tmp_path: Pat
     with pytest.raises(ResourceExhausted) as caught:
         ImportedBackboneStore(tmp_path).begin(1 << 60)
     assert caught.value.reason == "DISK_FULL"
+
+
+def test_a_disk_that_fills_up_under_way_is_not_taken_for_a_name_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ImportedBackboneStore(tmp_path)
+    upload = store.begin(3)
+    upload.write(b"abc")
+    upload.facts()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr("penult_server.store.imported_backbones.rename_durably", fail)
+    with pytest.raises(ResourceExhausted) as caught:
+        upload.commit(record("mine", b"abc"))
+    assert caught.value.reason == "DISK_FULL"
+    upload.discard()
+    assert not any((tmp_path / ".incoming").iterdir())
 
 
 def test_a_damaged_record_is_told(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import zipfile
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penult_server.core.archive_model import ArchivedVersion
-from penult_server.core.errors import DataLoss, InvalidArgument, ResourceExhausted
+from penult_server.core.errors import DataLoss, FailedPrecondition, InvalidArgument, ResourceExhausted
 from penult_server.core.model_ports import TakenVersion
 from penult_server.core.models import ModelKind, ModelReference, ModelVersion, NewVersion
 from penult_server.core.quotas import Quotas
@@ -177,6 +178,9 @@ def set_in(place: int, **values: Any) -> Callable[[dict[str, bytes]], None]:
         lambda members: members.update({"versions/0/manifest.json": b"{}"}),
         lambda members: members.update({"versions/0/a\\..\\b": b"x"}),
         lambda members: members.update({"evil": b"x"}),
+        lambda members: members.update({"versions/0/head.json/below": b"x"}),
+        lambda members: members.update({CARD: b"[" * 100_000}),
+        lambda members: members.update({CARD: b'{"format": Infinity, "versions": []}'}),
         lambda members: members.update({SUMS: b""}),
         lambda members: members.pop(CARD),
         lambda members: [members.pop(name) for name in list(members) if name.startswith("versions/1/")],
@@ -214,6 +218,29 @@ def test_what_no_server_has_written_is_refused_and_leaves_nothing(
     assert caught.value.reason in ("ARCHIVE_INVALID", "BAD_NAME")
     after = {path for path in house.folder.parent.rglob("*") if "archives" not in path.parts}
     assert {path.name for path in after - before} <= {"rewritten.zip"}
+
+
+def test_members_that_say_they_are_encrypted_are_refused(house: House, archive: bytes) -> None:
+    changed = bytearray(archive)
+    changed[changed.rindex(b"PK\x01\x02") + 8] |= 1  # of the directory's last entry: its checksums
+    with pytest.raises(InvalidArgument) as caught:
+        house.read(bytes(changed))
+    assert caught.value.reason == "ARCHIVE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(errno.ENOSPC, ResourceExhausted), (errno.EROFS, FailedPrecondition), (errno.EMFILE, OSError)],
+)
+def test_what_the_disk_cannot_do_is_not_the_archives_fault(
+    house: House, archive: bytes, monkeypatch: pytest.MonkeyPatch, code: int, kind: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(code, "what the kernel says")
+
+    monkeypatch.setattr("penult_server.store.model_archives.shutil.copyfileobj", fail)
+    with pytest.raises(kind):
+        house.read(archive)
 
 
 def test_compressed_and_newer_archives_are_told(house: House, archive: bytes) -> None:

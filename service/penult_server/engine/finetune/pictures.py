@@ -8,7 +8,6 @@ each time.
 from __future__ import annotations
 
 import dataclasses
-import errno
 import hashlib
 import json
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from penult_server.core.disk_faults import is_full
 from penult_server.core.images import ImageError, ImageFault, ImageLimits
 from penult_server.core.preprocess import PLAIN, Preprocess, plan_views
 from penult_server.engine.images.decode import decode
@@ -93,7 +93,7 @@ class Pictures:
         try:
             looks = self._fill(cache, budget, progress)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not is_full(error):
                 raise
             self._drop(cache)
             looks = self._fill(cache, 0, progress)

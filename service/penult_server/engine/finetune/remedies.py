@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from penult_server.core.disk_faults import is_full
 from penult_server.core.errors import FailedPrecondition, ResourceExhausted
 from penult_server.engine.finetune.checkpoint import save_checkpoint
 from penult_server.engine.finetune.data import Batch
@@ -81,7 +81,7 @@ def save_or_say(file: Path, state: Mapping[str, Any], what: str, task: Task) -> 
     try:
         save_checkpoint(file, state)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full(error):
             raise
         task.log(
             f"no room on the disk for {what}: what was saved before stays, and training goes on", "warning"

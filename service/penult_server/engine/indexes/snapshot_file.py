@@ -6,7 +6,6 @@ FAISS reads damaged files without a word, so nothing is given to it before the c
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -19,7 +18,8 @@ from typing import Any, BinaryIO
 import faiss
 import numpy as np
 
-from penult_server.core.errors import DataLoss, NotFound, ResourceExhausted
+from penult_server.core.disk_faults import disk_faults
+from penult_server.core.errors import DataLoss, NotFound
 
 _MAGIC = b"PENULT-INDEX-1\n"
 _DIGEST_BYTES = 32
@@ -92,27 +92,23 @@ def writing(path: Path) -> Iterator[Writer]:
 
     Raises:
         ResourceExhausted: DISK_FULL.
+        FailedPrecondition: DISK_READ_ONLY.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with open(temporary, "wb") as file:
-            writer = Writer(file)
-            yield writer
-            file.write(writer.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-        handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ResourceExhausted(
-                "DISK_FULL", "there is no room on the disk for a snapshot", hint="free some space"
-            ) from None
-        raise
+        with disk_faults():
+            with open(temporary, "wb") as file:
+                writer = Writer(file)
+                yield writer
+                file.write(writer.digest())
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+            handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

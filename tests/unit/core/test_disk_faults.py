@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
+from penult_server.core.disk_faults import disk_faults
 from penult_server.core.errors import PenultError
-from penult_server.store.disk import disk_faults
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from penult_server.store.disk import disk_faults
     [
         (errno.ENOSPC, "DISK_FULL"),
         (errno.EDQUOT, "DISK_FULL"),
+        (errno.EFBIG, "DISK_FULL"),
         (errno.EROFS, "DISK_READ_ONLY"),
         (errno.EIO, "DISK_READ_ONLY"),
     ],
