@@ -46,7 +46,7 @@ test: $(VENV)/.dev ## Run every check: stubs, protos, style, types, imports, tes
 	@$(MAKE) check-stubs check-protos check-breaking lint check-tests
 
 test-faults: $(VENV)/.dev ## Run the long form of the fault tests: crowds, kills, damage; takes some time
-	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_moving.py $(ARGS)
+	@PENULT_TEST_LONG=1 $(BIN)/python -m pytest tests/faults tests/e2e/test_moving.py tests/e2e/test_pages.py $(ARGS)
 	@# And what lasts once more with its rows in PostgreSQL, where that is installed.
 	@PENULT_TEST_LONG=1 PENULT_TEST_POSTGRESQL=1 $(BIN)/python -m pytest $(LASTING) $(ARGS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
     from tests.databases import Cluster
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have counted with `record_property`: how much the fault tests did, and what was lost."""
+    counted: dict[str, Counter[str]] = {}
+    for report in terminalreporter.getreports("passed"):
+        if report.when == "call" and report.user_properties:
+            counted.setdefault(report.nodeid.partition("[")[0], Counter()).update(
+                dict(report.user_properties)
+            )
+    if counted:
+        terminalreporter.section("counted")
+    for test, numbers in counted.items():
+        terminalreporter.line(f"{test}: {', '.join(f'{number} {what}' for what, number in numbers.items())}")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ class Clock:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.puts = 0
         self.put(0)
 
     def put(self, offset: float) -> None:
@@ -35,6 +37,7 @@ class Clock:
         aside = self.file.with_suffix(".new")
         aside.write_text(str(offset))
         aside.rename(self.file)
+        self.puts += 1
 
 
 @pytest.fixture
@@ -51,7 +54,9 @@ def serving(tmp_path: Path, clock: Clock) -> Any:
 
 
 @long_only
-def test_a_clock_that_is_put_back_loses_and_reopens_nothing(tmp_path: Path, clock: Clock) -> None:
+def test_a_clock_that_is_put_back_loses_and_reopens_nothing(
+    tmp_path: Path, clock: Clock, count: Callable[..., None]
+) -> None:
     with serving(tmp_path, clock) as server, penult.Client(server.target) as client:
         client.datasets.create("a")
         client.datasets.add("a", [coloured_png("red", n) for n in range(20)], "red", split="train")
@@ -79,6 +84,7 @@ def test_a_clock_that_is_put_back_loses_and_reopens_nothing(tmp_path: Path, cloc
         expired_keys_stay_expired(server, client, clock, tmp_path / "data")
         assert [event for event in server.events if event["event"] == "internal_error"] == []
         assert server.terminate() == 0
+    count(clock_put=clock.puts, acknowledged=20 + 5 + 5, lost=0)
 
 
 def analysed(client: penult.Client) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -65,7 +66,7 @@ async def asks(target: str, images: list[image_pb2.Image], codes: dict[grpc.Stat
 
 @pytest.mark.slow
 async def test_memory_stays_bounded_under_a_crowd_and_all_is_free_afterwards(
-    start_server: ServerFactory, sample_jpegs: list[bytes]
+    start_server: ServerFactory, sample_jpegs: list[bytes], count: Callable[..., None]
 ) -> None:
     images = [image_pb2.Image(encoded=data) for data in sample_jpegs]
     flags = ("--max-inflight-mb", str(INFLIGHT_MB), "--max-queued-images", str(QUEUED_IMAGES),
@@ -88,7 +89,8 @@ async def test_memory_stays_bounded_under_a_crowd_and_all_is_free_afterwards(
         for client in clients:
             client.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
-        print(f"{CROWD} clients: {before:.0f} MiB before, {most:.0f} at most; answers {codes}")
+        count(clients=CROWD, MiB_before=round(before), MiB_at_most=round(most))
+        count(**{code.name: number for code, number in codes.items()})
         assert set(codes) <= {
             grpc.StatusCode.OK,
             grpc.StatusCode.RESOURCE_EXHAUSTED,

@@ -41,7 +41,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @long_only
-def test_damaged_pages_of_the_database_are_told_as_data_loss(filled: Path, tmp_path: Path) -> None:
+def test_damaged_pages_of_the_database_are_told_as_data_loss(
+    filled: Path, tmp_path: Path, count: Callable[..., None]
+) -> None:
     outcomes = {"served": 0, "refused": 0, "right": 0, "lost": 0}
     for seed in range(ROUNDS):
         data_dir = tmp_path / str(seed)
@@ -69,6 +71,10 @@ def test_damaged_pages_of_the_database_are_told_as_data_loss(filled: Path, tmp_p
         shutil.rmtree(data_dir)
     assert outcomes["served"] + outcomes["refused"] == ROUNDS
     assert outcomes["refused"] or outcomes["lost"]
+    count(
+        databases=ROUNDS, no_start=outcomes["refused"],
+        calls_right=outcomes["right"], calls_told_of_the_loss=outcomes["lost"],
+    )  # fmt: skip
 
 
 def overwrite_pages(file: Path, rng: random.Random) -> None:

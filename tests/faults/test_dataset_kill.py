@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -28,7 +28,7 @@ def example(number: int) -> pb.NewExample:
 
 
 @pytest.mark.slow
-def test_acknowledged_examples_survive_kill_at_any_moment(tmp_path: Path) -> None:
+def test_acknowledged_examples_survive_kill_at_any_moment(tmp_path: Path, count: Callable[..., None]) -> None:
     data_dir = tmp_path / "data"
     acknowledged: list[bytes] = []
     number = 0
@@ -70,6 +70,7 @@ def test_acknowledged_examples_survive_kill_at_any_moment(tmp_path: Path) -> Non
         stub = dataset_pb2_grpc.DatasetServiceStub(channel)
         check(stub, data_dir, acknowledged)
         assert len(acknowledged) > 100
+        count(kills=4, acknowledged=len(acknowledged), lost=0)
         # The dataset takes more, and says truly what it has.
         again = [example(n) for n in range(number)]
         receipts = upload(stub, "a", *(again[n : n + 100] for n in range(0, number, 100)))

@@ -102,7 +102,7 @@ def no_fault(server: RunningServer) -> None:
 
 
 @long_only
-def test_a_full_disk_refuses_writes_and_loses_none_before(tmp_path: Path) -> None:
+def test_a_full_disk_refuses_writes_and_loses_none_before(tmp_path: Path, count: Callable[..., None]) -> None:
     with tmpfs(tmp_path / "disk", 40) as disk:
         data_dir = disk / "data"
         with start(data_dir) as server, penult.Client(server.target, timeout=SECONDS) as client:
@@ -131,10 +131,13 @@ def test_a_full_disk_refuses_writes_and_loses_none_before(tmp_path: Path) -> Non
             kept.check()
             assert server.terminate() == 0
         assert kept.refused >= 9
+        count(refused=kept.refused, acknowledged=kept.examples + kept.items, lost=0)
 
 
 @pytest.mark.slow
-def test_a_disk_that_fails_refuses_writes_and_keeps_what_was_acknowledged(tmp_path: Path) -> None:
+def test_a_disk_that_fails_refuses_writes_and_keeps_what_was_acknowledged(
+    tmp_path: Path, count: Callable[..., None]
+) -> None:
     with ext4(tmp_path / "disk", tmp_path / "disk.img", 96) as trigger:
         data_dir = tmp_path / "disk" / "data"
         with start(data_dir) as server, penult.Client(server.target, timeout=SECONDS) as client:
@@ -151,6 +154,7 @@ def test_a_disk_that_fails_refuses_writes_and_keeps_what_was_acknowledged(tmp_pa
              "--data-dir", str(data_dir)],
             capture_output=True, text=True, check=False, timeout=SECONDS,
         )  # fmt: skip
+        count(refused=kept.refused, acknowledged=kept.examples + kept.items, lost=0)
         assert again.returncode == 1
         assert "DATA_DIR_UNUSABLE" in again.stderr
         assert "Traceback" not in again.stderr

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,21 +67,25 @@ def in_all_formats(jpegs: list[bytes]) -> list[bytes]:
 
 
 def test_damaged_pictures_fail_alone_among_good_ones(
-    channel: grpc.Channel, sample_jpegs: list[bytes]
+    channel: grpc.Channel, sample_jpegs: list[bytes], count: Callable[..., None]
 ) -> None:
     stub, rng = feature_pb2_grpc.FeatureServiceStub(channel), random.Random(7)
     good, sources = sample_jpegs[3], in_all_formats(sample_jpegs)
     expected: np.ndarray | None = None
+    refused = 0
     for _ in range(ROUNDS):
         pictures = [good, *(damaged(rng.choice(sources), rng) for _ in range(14)), good]
         images = [image_pb2.Image(encoded=picture) for picture in pictures]
         response = stub.Extract(pb.ExtractRequest(images=images), timeout=60)
         rows, failed = array(response.features), {error.index for error in response.errors}
         assert failed.isdisjoint({0, 15})
+        refused += len(failed)
         assert {i for i in range(16) if not np.isfinite(rows[i]).all()} == failed
         expected = rows[0] if expected is None else expected
         for row in (rows[0], rows[15]):
             assert np.abs(row - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert 0 < refused <= 14 * ROUNDS
+    count(malformed_images=14 * ROUNDS, refused_alone=refused, good_ones_beside=2 * ROUNDS, lost=0)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Truth:
 
 
 @pytest.mark.slow
-def test_acknowledged_writes_survive_kills(tmp_path: Path) -> None:
+def test_acknowledged_writes_survive_kills(tmp_path: Path, count: Callable[..., None]) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.index_victim"])
     rng, truth, sources = random.Random(7), Truth(), []
@@ -88,6 +89,7 @@ def test_acknowledged_writes_survive_kills(tmp_path: Path) -> None:
     assert truth.acknowledged > KILLS
     assert "snapshot" in sources
     assert any("rebuilt" in source for source in sources)
+    count(kills=KILLS, acknowledged=truth.acknowledged, lost=0)
 
 
 def spoil(folder: Path, older: Path, rng: random.Random) -> None:
@@ -112,7 +114,7 @@ def spoil(folder: Path, older: Path, rng: random.Random) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_keeps_what_it_acknowledged(tmp_path: Path) -> None:
+def test_the_server_keeps_what_it_acknowledged(tmp_path: Path, count: Callable[..., None]) -> None:
     rng, numbers = random.Random(3), iter(range(1 << 20))
     known: dict[str, int] = {}
     for kill_after in (2, 12, 25):
@@ -145,6 +147,7 @@ def test_the_server_keeps_what_it_acknowledged(tmp_path: Path) -> None:
                 known = check(client.indexes.get("a"), known, pending, removing)
             assert server.terminate() == 0
     assert known
+    count(kills=3, items=len(known), lost=0)
 
 
 def put(index: penult.Index, items: dict[str, int]) -> None:

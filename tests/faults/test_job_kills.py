@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,9 @@ def worker_pids(server: RunningServer) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_resumable_job_survives_ten_kills_of_worker_or_server(tmp_path: Path) -> None:
+def test_a_resumable_job_survives_ten_kills_of_worker_or_server(
+    tmp_path: Path, count: Callable[..., None]
+) -> None:
     data_dir, chance = tmp_path / "data", random.Random(3)
     queue(data_dir, "counting", "count", resumable=True, steps=STEPS, seconds=0.15)
     queue(data_dir, "waiting", "once", resumable=False, seconds=600.0)
@@ -75,7 +77,9 @@ def test_a_resumable_job_survives_ten_kills_of_worker_or_server(tmp_path: Path) 
         assert job.result(timeout=PATIENCE).advice == (f"counted to {STEPS}",)
         events = list(job.watch())
         assert [event.number for event in events] == list(range(1, len(events) + 1))
-        assert sum(event.state == "interrupted" for event in events) >= 5
+        interrupted = sum(event.state == "interrupted" for event in events)
+        assert interrupted >= 5
+        count(kills=10, jobs=2, interrupted=interrupted, lost=0)
         other = client.jobs.get("waiting")
         assert other.state == "failed"
         assert other.error is not None

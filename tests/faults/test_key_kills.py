@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ class Truth:
 
 
 @pytest.mark.slow
-async def test_acknowledged_keys_survive_kills(tmp_path: Path) -> None:
+async def test_acknowledged_keys_survive_kills(tmp_path: Path, count: Callable[..., None]) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.keys_victim"])
     rng, truth = random.Random(11), Truth()
@@ -94,10 +95,13 @@ async def test_acknowledged_keys_survive_kills(tmp_path: Path) -> None:
     database.close()
     assert truth.acknowledged > 2 * KILLS
     assert damage(tmp_path / FILE) == []
+    count(kills=KILLS, acknowledged=truth.acknowledged, lost=0)
 
 
 @pytest.mark.slow
-async def test_a_key_that_the_command_has_printed_is_there(tmp_path: Path) -> None:
+async def test_a_key_that_the_command_has_printed_is_there(
+    tmp_path: Path, count: Callable[..., None]
+) -> None:
     rng, printed = random.Random(5), []
     for number in range(COMMANDS):
         command = subprocess.Popen(
@@ -123,4 +127,5 @@ async def test_a_key_that_the_command_has_printed_is_there(tmp_path: Path) -> No
     for text in printed:
         assert await access.authorize(text, Scope.READ) is not None
     assert len(DatabaseKeys(database).all()) <= COMMANDS
+    count(kills=COMMANDS, printed=len(printed), lost=0)
     database.close()

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def files(data_dir: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_training_survives_kills_in_every_phase(tmp_path: Path) -> None:
+def test_a_training_survives_kills_in_every_phase(tmp_path: Path, count: Callable[..., None]) -> None:
     data_dir = tmp_path / "data"
     with serving(data_dir) as server, penult.Client(server.target) as client:
         fill(client, "colours", each=60)
@@ -72,6 +72,7 @@ def test_a_training_survives_kills_in_every_phase(tmp_path: Path) -> None:
         damage_a_version(client, data_dir)
         assert server.terminate() == 0
     assert list((data_dir / "jobs").iterdir()) == []
+    count(kills=4, full_disks=1, damaged_files=1, versions=3, lost=0)
 
 
 def kill_the_worker(server: RunningServer, client: penult.Client) -> None:

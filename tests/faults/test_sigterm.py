@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -19,7 +20,7 @@ CALLERS = 12
 
 
 def test_no_accepted_call_is_lost_by_sigterm_and_a_second_server_is_refused(
-    tmp_path: Path, sample_jpegs: list[bytes]
+    tmp_path: Path, sample_jpegs: list[bytes], count: Callable[..., None]
 ) -> None:
     data_dir = tmp_path / "data"
     codes: collections.Counter[str] = collections.Counter()
@@ -75,5 +76,6 @@ def test_no_accepted_call_is_lost_by_sigterm_and_a_second_server_is_refused(
             event for event in server.events if event.get("event") == "call" and "Extract" in event["method"]
         ]
         assert sum(event["code"] == "OK" for event in served) == codes["OK"]
+        count(callers=CALLERS + 1, answered=codes["OK"] + len(acknowledged), lost=0)
     with running_server(data_dir, ready=False) as again, grpc.insecure_channel(again.target) as channel:
         assert len(listed(dataset_pb2_grpc.DatasetServiceStub(channel), "a")) == len(acknowledged)
