@@ -20,8 +20,11 @@ RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['p
     && pip --python /opt/penult install -r requirements.txt
 
 
-FROM dependencies AS package
-COPY README.md LICENSE ./
+FROM ${PYTHON_IMAGE} AS package
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv --without-pip /opt/penult
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
 COPY clients/ clients/
 COPY service/ service/
 # Into a tree of its own (/package/opt/penult/...), which becomes a small layer over the dependencies.

@@ -17,7 +17,8 @@ tree=${PYTHON_TREE:-$(python3.12 -c 'import sys; print(sys.base_prefix)' 2> /dev
 [ -x "$tree/bin/python3.12" ] || { echo "image-test: set PYTHON_TREE to a CPython 3.12" >&2; exit 2; }
 
 work=${WORK:-$(mktemp -d)}
-mkdir -p "$work"
+mkdir -p "$work/tmp"
+export TMPDIR="$work/tmp"  # where buildah puts layers under way
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 started=
 # vfs works everywhere and copies every layer; overlay, where this machine can mount one, copies none.
