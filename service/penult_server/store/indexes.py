@@ -16,6 +16,7 @@ from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
 from penult_server.store.example_rows import batched
 from penult_server.store.index_items import DatabaseItems
+from penult_server.store.index_sizes import count_sizes
 from penult_server.store.index_tables import (
     index_aliases,
     index_items,
@@ -48,6 +49,7 @@ class DatabaseIndexes:
         directory.mkdir(parents=True, exist_ok=True)
         with database.write() as connection:
             connection.execute(indexes.update().where(indexes.c.name.is_(None)).values(removed=True))
+            count_sizes(connection, images)
             query = sa.select(indexes.c.id, indexes.c.snapshot_sequence).where(~indexes.c.removed)
             wanted = {self.snapshot_path(*row) for row in connection.execute(query)}
         for file in directory.iterdir():

@@ -166,3 +166,26 @@ def test_bytes_are_bounded_for_all_and_for_what_one_key_has_made(house: House) -
     (answer,) = house.write(index, adding([candidate(0, "p", 1, image=b"y" * 10)], upsert=True))
     assert answer.updated == 1
     assert house.stored("two") < 3200
+
+
+def test_an_index_of_a_version_that_counted_less_is_counted_anew(
+    house: House, place: Place, tmp_path: Path
+) -> None:
+    index = house.indexes.create("i", maker(keeps_images=True), "")
+    items = [candidate(0, "p", 1, '{"a": "\u00e4"}', image=b"z" * 700), candidate(1, "q", 2)]
+    house.write(index, adding(items))
+    kept = house.indexes.create("kept", maker(), "")
+    house.write(kept, adding(items[1:]))
+    size = house.stored()
+    with house.database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0006'")
+        connection.exec_driver_sql(f"UPDATE indexes SET size_bytes = {4 * index.spec.dim}")
+    house.database.close()
+    again = House(tmp_path, place)
+    assert again.stored() == size
+    again.write(index, RemoveItems(["p", "q"]))
+    again.write(kept, RemoveItems(["q"]))
+    assert again.stored() == 0
+    again.blobs.close()
+    again.images.close()
+    again.database.close()
