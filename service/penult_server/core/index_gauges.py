@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import collections
+import math
+import threading
+import time
 from collections.abc import Callable, Mapping
 
 from penult_server.core.errors import PenultError
@@ -12,6 +15,8 @@ from penult_server.core.metrics import Meter
 from penult_server.core.open_indexes import OpenIndexes
 from penult_server.core.wall_clock import wall_time
 
+_SCRAPE_SECONDS = 1.0
+
 
 def watch_indexes(meter: Meter, indexes: OpenIndexes) -> None:
     """How many there are, what they hold, and how much a start would have to do again."""
@@ -20,10 +25,12 @@ def watch_indexes(meter: Meter, indexes: OpenIndexes) -> None:
         found = collections.Counter(index.phase.value for index in indexes.all())
         return {phase.value: found[phase.value] for phase in IndexPhase}
 
+    states = _States(indexes)
+
     def by_kind(figure: Callable[[IndexState], int]) -> Callable[[], Mapping[str, float]]:
         def read() -> Mapping[str, float]:
             sums: collections.Counter[str] = collections.Counter()
-            for state in _states(indexes):
+            for state in states.read(figure):
                 sums[state.kind] += figure(state)
             return sums
 
@@ -52,7 +59,30 @@ def watch_indexes(meter: Meter, indexes: OpenIndexes) -> None:
     )
 
 
-def _states(indexes: OpenIndexes) -> list[IndexState]:
+class _States:
+    """What the indexes say of themselves, asked once for all figures of a scrape: it takes a while to count.
+
+    A figure that is read again, or much later, begins the next scrape.
+    """
+
+    def __init__(self, indexes: OpenIndexes) -> None:
+        self._indexes = indexes
+        self._lock = threading.Lock()
+        self._states: list[IndexState] = []
+        self._asked = -math.inf
+        self._read: set[object] = set()
+
+    def read(self, figure: object) -> list[IndexState]:
+        """The states of this scrape, for one figure."""
+        with self._lock:
+            if figure in self._read or time.monotonic() - self._asked > _SCRAPE_SECONDS:
+                self._states = _described(self._indexes)
+                self._asked, self._read = time.monotonic(), set()
+            self._read.add(figure)
+            return self._states
+
+
+def _described(indexes: OpenIndexes) -> list[IndexState]:
     states = []
     for index in indexes.all():
         try:
