@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -93,15 +95,16 @@ class Server:
             ],
         )
         self._health = health.aio.HealthServicer()
-        feature_pb2_grpc.add_FeatureServiceServicer_to_server(features, self._server)
-        backbone_pb2_grpc.add_BackboneServiceServicer_to_server(backbones, self._server)
-        dataset_pb2_grpc.add_DatasetServiceServicer_to_server(datasets, self._server)
-        index_pb2_grpc.add_IndexServiceServicer_to_server(indexes, self._server)
-        job_pb2_grpc.add_JobServiceServicer_to_server(jobs, self._server)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(models, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        by_name = _ByName(self._server)
+        feature_pb2_grpc.add_FeatureServiceServicer_to_server(features, by_name)
+        backbone_pb2_grpc.add_BackboneServiceServicer_to_server(backbones, by_name)
+        dataset_pb2_grpc.add_DatasetServiceServicer_to_server(datasets, by_name)
+        index_pb2_grpc.add_IndexServiceServicer_to_server(indexes, by_name)
+        job_pb2_grpc.add_JobServiceServicer_to_server(jobs, by_name)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(models, by_name)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
         reflection.enable_server_reflection(
-            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
+            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), by_name
         )
 
     async def start(self, address: str, certificates: Certificates | None = None) -> int:
@@ -132,3 +135,17 @@ class Server:
         self._interceptor.draining = True
         await self._health.enter_graceful_shutdown()
         await self._server.stop(seconds)
+
+
+class _ByName:
+    """Takes the handlers of a service for gRPC's asyncio server, but not as "registered methods".
+
+    With those it waits for the next call of each method, and begins and ends that wait anew at every call:
+    a quarter of a millisecond with all our methods.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, object]) -> None:
+        """What generated code calls besides."""
