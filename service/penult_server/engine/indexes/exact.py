@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import functools
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from penult_server.core.index_kinds import Metric
 from penult_server.engine.indexes.rows import ArrayBlock, RowsView
-from penult_server.engine.machine import cores
+from penult_server.engine.indexes.threads import scanners
 
 PIECE_ROWS = 8192
 """Rows that are gathered or converted at once."""
@@ -80,13 +79,8 @@ def nearest_from(
         faiss.omp_set_num_threads(1)
         return nearest(queries, rows.parts(start, end, PIECE_ROWS), min(k, end - start), metric)
 
-    found, *others = _scanners().map(part, bounds[:-1], bounds[1:])
+    found, *others = scanners().map(part, bounds[:-1], bounds[1:])
     return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
-
-
-@functools.cache
-def _scanners() -> concurrent.futures.ThreadPoolExecutor:
-    return concurrent.futures.ThreadPoolExecutor(cores(), thread_name_prefix="scan")
 
 
 def _merged(

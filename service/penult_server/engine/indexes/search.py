@@ -31,7 +31,7 @@ class Wanted:
     """What is searched for: float32 (Q, dim) prepared queries, and k.
 
     `allowed` holds the living rows that may be found, rising, or is None for all of them; `excluded`
-    the rows that each query must not find, or is empty. `threads` may serve few queries over many rows.
+    the rows that each query must not find, or is empty. `threads` may share the search out.
     """
 
     queries: np.ndarray
@@ -125,7 +125,7 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
     for selected in (False, True) if wanted.allowed is None else (True,):
         part = wanted.only(todo)
         candidates, distances = structure.candidates(
-            part.queries, wanted.candidates(_SPARE), may if selected else None
+            part.queries, wanted.candidates(_SPARE), may if selected else None, wanted.threads
         )
         if structure.exact_scores:
             known = -distances if state.metric == "l2" else distances
@@ -136,9 +136,8 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
         if not len(todo):
             break
     if fresh is not None:
-        both = np.hstack([found, fresh[0]])
-        known = exact.goodness(wanted.queries, state.rows, both, state.metric)
-        found, good = _rank(state, wanted, both, known)
+        both, known = np.hstack([found, fresh[0]]), np.hstack([good, fresh[1]])
+        found, good = _rank(state, wanted, both, known, rounded=True)
     if len(todo):
         found[todo], good[todo] = search_exactly(state, wanted.only(todo))
     return found, good

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 
 from penult_server.core.index_kinds import Metric
+from penult_server.engine.indexes import lists
 from penult_server.engine.indexes.gpu import GpuCopy
 
 # Candidates that the probed lists should hold for each one that is asked for.
@@ -83,11 +84,12 @@ class Structure:
     gpu: GpuCopy | None = None
 
     def candidates(
-        self, queries: np.ndarray, k: int, may: np.ndarray | None
+        self, queries: np.ndarray, k: int, may: np.ndarray | None, threads: int = 0
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows that may be among the k best, int64 (Q, k * rerank at most), and FAISS's distances.
 
-        `may`, bool (size,), says which rows can be found; None says all. -1 ends short lists.
+        `may`, bool (size,), says which rows can be found; None says all. -1 ends short lists. With 0
+        `threads`, FAISS takes its own.
         """
         k = min(k * self.rerank, self.size)
         if may is not None and not self.selects:
@@ -101,7 +103,11 @@ class Structure:
         selector = None
         if may is not None:
             selector = faiss.IDSelectorBitmap(np.packbits(may, bitorder="little"))
-        distances, rows = self.index.search(queries, k, params=parameters(self.index, effort, selector))
+        chosen = parameters(self.index, effort, selector)
+        if threads and isinstance(index := faiss.downcast_index(self.index), faiss.IndexIVF):
+            distances, rows = lists.search(index, queries, k, chosen, threads)
+        else:
+            distances, rows = self.index.search(queries, k, params=chosen)
         return rows, distances
 
     def effort_for(self, k: int, share: float) -> int:
