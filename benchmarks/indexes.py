@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import faiss
@@ -153,11 +153,18 @@ def bare_search(index: FaissIndex, threads: int) -> Callable[[np.ndarray], objec
     faiss.omp_set_num_threads(threads)
     structure = index.held().state.structure
     if structure is None:
-        flat = faiss.IndexFlatIP(index.spec.dim)
-        flat.add(index.vectors(index.keys()))
-        return lambda part: flat.search(part, _K)
+        return bare_flat([index.vectors(index.keys())], index.spec.dim, threads)
     chosen = parameters(structure.index, structure.effort, None)
     return lambda part: structure.index.search(part, _K, params=chosen)
+
+
+def bare_flat(parts: Iterable[np.ndarray], dim: int, threads: int) -> Callable[[np.ndarray], object]:
+    """FAISS alone, comparing with every vector."""
+    faiss.omp_set_num_threads(threads)
+    flat = faiss.IndexFlatIP(dim)
+    for part in parts:
+        flat.add(part)
+    return lambda part: flat.search(part, _K)
 
 
 def clustered(count: int, dim: int, seed: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 A server with default settings in a process of its own is filled through the SDK, then asked; FAISS gets the
 server's own snapshot file in this process. Both take turns, so that a noisy neighbour hits both alike;
-ratios are medians over the rounds. One million vectors take long: ask with --sizes.
+ratios are medians over the rounds. One million vectors take long, and 5 GB for each side: ask with --sizes;
+--keep FOLDER leaves the filled index there for the next time.
 
 On a machine that has other work too, clocks tell little, and FAISS's threads spin while they wait for a core.
 Then hold both sides to one core (`taskset -c 0`), where FAISS has one thread, and read the processor time:
@@ -28,12 +29,13 @@ from rich.console import Console
 from rich.table import Table
 
 import penult
-from benchmarks.indexes import bare_search, clustered
+from benchmarks.indexes import bare_flat, bare_search, clustered
 from benchmarks.process import Timing, cpu_seconds, timed
 from benchmarks.server_process import running_server
 from penult_server.core.index_kinds import IndexSpec
 from penult_server.engine.indexes.engine import FaissEngine
 from penult_server.engine.indexes.faiss_index import FaissIndex
+from penult_server.engine.indexes.snapshot_file import reading
 
 GOAL_RATIO, GOAL_MS = 0.9, 1.0
 _K = 10
@@ -77,6 +79,7 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=1280, help="default: %(default)s")
     parser.add_argument("--batch", type=int, default=256, help="queries at once; default: %(default)s")
     parser.add_argument("--rounds", type=int, default=7, help="default: %(default)s")
+    parser.add_argument("--keep", type=Path, help="a folder for filled indexes, which are used again")
     parser.add_argument("--out", type=Path, default=Path("bench-results"), help="default: %(default)s")
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160)
@@ -94,32 +97,59 @@ def main() -> int:
 
 
 def measure(kind: str, size: int, options: argparse.Namespace) -> Row:
-    """Fills one index on a server of its own, races it, and starts the server again."""
-    with tempfile.TemporaryDirectory(prefix="penult-served-") as folder:
-        data = Path(folder, "data")
+    """Fills one index on a server of its own unless that is done, races it, and starts the server again."""
+    with _folder(options.keep, f"{kind}-{size}-{options.dim}") as folder:
+        data, filled = folder / "data", folder / "added"
         with _client(data) as (client, server):
-            index = client.indexes.create("bench", dim=options.dim, kind=kind)
-            added = _fill(index, size, options.dim)
-            index.optimize().result(timeout=_PATIENCE)
+            if not filled.exists():
+                added = _fill(client.indexes.create("bench", dim=options.dim, kind=kind), size, options.dim)
+                client.indexes.get("bench").optimize().result(timeout=_PATIENCE)
+                filled.write_text(str(added))
+            index = _loaded(client)
             while (stats := index.stats()).snapshot_sequence < stats.sequence:
                 time.sleep(0.5)
             [snapshot] = (data / "indexes").glob("*.snapshot")
-            spec = IndexSpec(options.dim, kind=kind)
-            same = FaissEngine(threads=_cores()).load(spec, snapshot)
-            assert isinstance(same, FaissIndex)
-            bare = bare_search(same, _cores())
+            bare = _bare(snapshot, IndexSpec(options.dim, kind=kind))
             raced = _race(index, bare, server, options)
+            del bare
         with _client(data) as (client, _):
-            started = client.indexes.get("bench")
-            while started.phase == "loading":
-                time.sleep(0.1)
-                started = started.refresh()
-            again = started.stats()
+            again = _loaded(client).stats()
+        added = float(filled.read_text())
     return Row(
         size, kind, stats.factory or "none", added, raced, stats.memory_bytes / stats.vector_bytes,
         float("nan") if stats.recall_at_10 is None else stats.recall_at_10,
         again.load_seconds, again.loaded_from,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _folder(keep: Path | None, name: str) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="penult-served-") as folder:
+            yield Path(folder)
+        return
+    (keep / name).mkdir(parents=True, exist_ok=True)
+    yield keep / name
+
+
+def _loaded(client: penult.Client) -> penult.Index:
+    """The index, once it can be searched."""
+    while (index := client.indexes.get("bench")).phase == "loading":
+        time.sleep(0.1)
+    return index
+
+
+def _bare(snapshot: Path, spec: IndexSpec) -> Callable[[np.ndarray], object]:
+    """FAISS alone on what a snapshot file holds; one that has no structure is never in memory twice."""
+    with reading(snapshot) as reader:
+        header = reader.header()
+        if header["structure"] is None:
+            reader.array((header["rows"],), "int64"), reader.array((header["rows"],), "bool")
+            parts = (reader.array((block["rows"], spec.dim), block["dtype"]) for block in header["blocks"])
+            return bare_flat(parts, spec.dim, _cores())
+    same = FaissEngine(threads=_cores()).load(spec, snapshot)
+    assert isinstance(same, FaissIndex)
+    return bare_search(same, _cores())
 
 
 @contextlib.contextmanager
@@ -150,12 +180,17 @@ def _race(
     """Both sides in turns."""
     queries = clustered(options.batch * 4, options.dim, seed=0)
     unit = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    turns: list[Callable[[], Timing]] = [
+        lambda: _timed(lambda part: index.search(vector=part, k=_K), queries, options.batch, server),
+        lambda: _timed(bare, unit, options.batch, server),
+        lambda: _timed(lambda part: index.search(vector=part[0], k=_K), queries[:_SINGLES], 1, server),
+        lambda: _timed(bare, unit[:_SINGLES], 1, server),
+    ]
     rounds = []
-    for _ in range(options.rounds + 1):
-        ours = _timed(lambda part: index.search(vector=part, k=_K), queries, options.batch, server)
-        theirs = _timed(bare, unit, options.batch, server)
-        one = _timed(lambda part: index.search(vector=part[0], k=_K), queries[:_SINGLES], 1, server)
-        bare_one = _timed(bare, unit[:_SINGLES], 1, server)
+    for number in range(options.rounds + 1):
+        order = range(len(turns)) if number % 2 else reversed(range(len(turns)))
+        timings = {turn: turns[turn]() for turn in order}
+        ours, theirs, one, bare_one = (timings[turn] for turn in range(len(turns)))
         rounds.append((
             len(queries) / ours.wall,
             theirs.wall / ours.wall,
