@@ -51,6 +51,7 @@ from penult_server.parts.gate import Gate, gate
 from penult_server.parts.indexes import KINDS, index_parts
 from penult_server.parts.models import ModelStores, model_parts
 from penult_server.settings import Settings, problems
+from penult_server.signals import keep_from_children
 from penult_server.store.blobs import Blobs
 from penult_server.store.database import Database
 from penult_server.store.dataset_snapshots import DatabaseSnapshots
@@ -84,6 +85,7 @@ def serve_command(arguments: list[str]) -> int:
         return 2
     configure_logs(settings.log_level, settings.log_format)
     allow_open_files()
+    keep_from_children()
     if settings.tune_malloc:
         tune_malloc()
     torch.set_num_threads(settings.compute_threads or cores())

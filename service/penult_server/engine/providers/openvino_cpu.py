@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from typing import Any
 
@@ -53,7 +52,10 @@ class OpenVinoCpu:
 
     def build(self, network: torch.nn.Module, input_size: tuple[int, int], placement: Placement) -> Runner:
         """See engine.providers.base.Provider."""
-        openvino = _import_openvino()
+        try:
+            import openvino
+        except ImportError as error:
+            raise ProviderUnsuitable("openvino is not installed") from error
         height, width = input_size
         example = torch.zeros(2, height, width, 3, dtype=torch.uint8)
         try:
@@ -74,20 +76,6 @@ class OpenVinoCpu:
         except Exception as error:  # its converter raises many kinds, and torch can always run the network
             raise ProviderUnsuitable(f"openvino cannot convert this network: {_first_line(error)}") from error
         return OpenVinoRunner(compiled)
-
-
-def _import_openvino() -> Any:
-    """The library without its telemetry.
-
-    Importing it reports to a server on the internet, from forked processes. Where the telemetry package is
-    missing it falls back to a stub of its own, so we make it look missing.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError as error:
-        raise ProviderUnsuitable("openvino is not installed") from error
-    return openvino
 
 
 def _first_line(error: Exception) -> str:
