@@ -11,7 +11,7 @@ from penult._achunks import achunks
 from penult._chunks import Chunk, chunks
 from penult._hits import hits
 from penult._items import vector_rows
-from penult._tensors import tensor_message
+from penult._tensors import pack
 from penult.errors import InvalidArgument, ItemFailed
 from penult.index_types import Hit
 from penult.sources import is_single_image
@@ -100,7 +100,7 @@ class Search:
             if self._vectors is None:
                 request.ids.extend(part)
             else:
-                request.vectors.CopyFrom(tensor_message(part))
+                pack(request.vectors, part)
             yield request, None
 
     def _message(self) -> pb.SearchRequest:

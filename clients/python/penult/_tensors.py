@@ -19,8 +19,16 @@ _FROM_WIRE = {number: np.dtype(name).newbyteorder("<") for name, number in _TO_W
 
 def tensor_message(array: np.ndarray[Any, Any]) -> tensor_pb2.Tensor:
     """Packs a uint8, float16 or float32 array of any shape."""
-    data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    return tensor_pb2.Tensor(dtype=_TO_WIRE[array.dtype.name], shape=array.shape, data=data)
+    message = tensor_pb2.Tensor()
+    pack(message, array)
+    return message
+
+
+def pack(message: tensor_pb2.Tensor, array: np.ndarray[Any, Any]) -> None:
+    """The same into a message that is there and empty: it is not copied once more."""
+    message.dtype = _TO_WIRE[array.dtype.name]
+    message.shape.extend(array.shape)
+    message.data = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def tensor_array(message: tensor_pb2.Tensor) -> np.ndarray[Any, Any]:

@@ -31,10 +31,10 @@ def image_from_wire(image: image_pb2.Image) -> SourceImage:
 
 def array_from_wire(tensor: tensor_pb2.Tensor) -> np.ndarray | None:
     """The array, read-only; None for a tensor that makes no sense."""
-    dtype = _DTYPES.get(tensor.dtype)
-    if dtype is None or math.prod(tensor.shape) * dtype.itemsize != len(tensor.data):
+    dtype, data = _DTYPES.get(tensor.dtype), tensor.data  # each look at `data` copies it
+    if dtype is None or math.prod(tensor.shape) * dtype.itemsize != len(data):
         return None
-    return np.frombuffer(tensor.data, dtype).reshape(tuple(tensor.shape))
+    return np.frombuffer(data, dtype).reshape(tuple(tensor.shape))
 
 
 def tensor_to_wire(array: np.ndarray) -> tensor_pb2.Tensor:
