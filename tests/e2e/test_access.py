@@ -43,7 +43,7 @@ def call(channel: grpc.Channel, method: str, key: str | None) -> grpc.StatusCode
     """The status of one empty message; every kind of method answers to a stream of one."""
     metadata = () if key is None else (("authorization", f"Bearer {key}"),)
     stream: Any = channel.stream_stream(method)
-    responses = stream(iter([b""]), timeout=60, metadata=metadata)
+    responses = stream(iter([b""]), timeout=300, metadata=metadata)
     try:
         for _ in responses:
             pass
