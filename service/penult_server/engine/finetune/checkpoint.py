@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,9 @@ def save_checkpoint(file: Path, state: Mapping[str, Any]) -> None:
         _sync(part)
     except SafetensorError as error:  # hides the operating system's error in its words
         part.unlink(missing_ok=True)
-        if "No space left" in str(error):
-            raise OSError(28, "No space left on device") from error
+        if said := re.search(r"\(os error (\d+)\)", str(error)):
+            number = int(said[1])
+            raise OSError(number, os.strerror(number)) from error
         raise
     except OSError:
         part.unlink(missing_ok=True)

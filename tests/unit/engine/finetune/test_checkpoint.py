@@ -61,6 +61,13 @@ def test_a_full_disk_leaves_the_one_before(
     assert back["n"] == 1
 
 
+def test_a_failure_to_write_keeps_the_number_of_the_operating_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as failed:  # noqa: PT011 - the number is looked at
+        save_checkpoint(tmp_path / "gone" / "x.safetensors", {"a": torch.ones(2)})
+    assert failed.value.errno == errno.ENOENT
+    assert str(tmp_path) not in str(failed.value)
+
+
 @pytest.mark.parametrize("name", [*RATES, "lamb", "lion", "nadamw", "muon", "adafactor", "adabelief"])
 def test_an_optimiser_goes_on_bit_by_bit(tmp_path: Path, name: str) -> None:
     """Also where weights are laid out channels last, as convolutions like them."""
