@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from penult.v1 import (
     backbone_pb2,
@@ -103,8 +103,10 @@ class Server:
         job_pb2_grpc.add_JobServiceServicer_to_server(jobs, by_name)
         model_pb2_grpc.add_ModelServiceServicer_to_server(models, by_name)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
-        reflection.enable_server_reflection(
-            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), by_name
+        # Not by enable_server_reflection, which takes any server but grpc.aio's own for a blocking one.
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), by_name
         )
 
     async def start(self, address: str, certificates: Certificates | None = None) -> int:
