@@ -17,5 +17,7 @@ def test_every_rpc_has_a_handler_of_its_own() -> None:
         generated = importlib.import_module(
             service.file.name.replace("/", ".").replace(".proto", "_pb2_grpc")
         )
-        (handlers,) = getattr(generated, f"{service.name}Servicer").__subclasses__()
+        base = getattr(generated, f"{service.name}Servicer")
+        # Other tests have servicers of their own.
+        (handlers,) = (made for made in base.__subclasses__() if made.__module__.startswith("penult_server."))
         assert method.name in vars(handlers), f"{handlers.__name__}.{method.name}"
