@@ -10,7 +10,7 @@ import numpy as np
 
 from penult_server.core.index_kinds import Metric
 from penult_server.engine.indexes.rows import ArrayBlock, RowsView
-from penult_server.engine.indexes.threads import scanners
+from penult_server.engine.indexes.threads import spread
 
 PIECE_ROWS = 8192
 """Rows that are gathered or converted at once."""
@@ -73,13 +73,12 @@ def nearest_from(
     parts = min(threads // len(queries), total * rows.dim * len(queries) // _WORTH_A_THREAD)
     if parts < 2:
         return nearest(queries, pieces(rows, first, None), k, metric)
-    bounds = [first + total * part // parts for part in range(parts + 1)]
 
-    def part(start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        faiss.omp_set_num_threads(1)
-        return nearest(queries, rows.parts(start, end, PIECE_ROWS), min(k, end - start), metric)
+    def part(of: slice) -> tuple[np.ndarray, np.ndarray]:
+        most = min(k, of.stop - of.start)
+        return nearest(queries, rows.parts(of.start, of.stop, PIECE_ROWS), most, metric)
 
-    found, *others = scanners().map(part, bounds[:-1], bounds[1:])
+    found, *others = spread(part, first, rows.count, parts)
     return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
 
 

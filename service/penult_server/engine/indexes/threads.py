@@ -5,25 +5,27 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 from collections.abc import Callable
+from typing import TypeVar
 
 import faiss
 
 from penult_server.engine.machine import cores
 
+T = TypeVar("T")
 
-def spread(work: Callable[[slice], None], count: int, parts: int) -> None:
-    """Does `work` for 0 to count - 1 in so many slices at once, each with one thread of FAISS."""
-    bounds = [count * part // parts for part in range(parts + 1)]
 
-    def one(first: int, last: int) -> None:
+def spread(work: Callable[[slice], T], first: int, last: int, parts: int) -> list[T]:
+    """Does `work` for `first` to `last` - 1 in so many slices at once, each with one thread of FAISS."""
+    bounds = [first + (last - first) * part // parts for part in range(parts + 1)]
+
+    def one(start: int, end: int) -> T:
         faiss.omp_set_num_threads(1)
-        work(slice(first, last))
+        return work(slice(start, end))
 
-    for _ in scanners().map(one, bounds[:-1], bounds[1:]):
-        pass
+    return list(_threads().map(one, bounds[:-1], bounds[1:]))
 
 
 @functools.cache
-def scanners() -> concurrent.futures.ThreadPoolExecutor:
+def _threads() -> concurrent.futures.ThreadPoolExecutor:
     """One for each core, for all searches together."""
     return concurrent.futures.ThreadPoolExecutor(cores(), thread_name_prefix="scan")
