@@ -144,7 +144,8 @@ def _bare(snapshot: Path, spec: IndexSpec) -> Callable[[np.ndarray], object]:
     with reading(snapshot) as reader:
         header = reader.header()
         if header["structure"] is None:
-            reader.array((header["rows"],), "int64"), reader.array((header["rows"],), "bool")
+            for dtype in ("int64", "bool"):  # keys, and which rows live
+                reader.array((header["rows"],), dtype)
             parts = (reader.array((block["rows"], spec.dim), block["dtype"]) for block in header["blocks"])
             return bare_flat(parts, spec.dim, _cores())
     same = FaissEngine(threads=_cores()).load(spec, snapshot)

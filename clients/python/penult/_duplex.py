@@ -7,6 +7,7 @@ end, not even when it is cancelled (seen with grpcio 1.85). So they are off for 
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import queue
 import threading
@@ -54,7 +55,7 @@ class _Attempts:
         return None if pause is None else (pause, self._sent)
 
 
-class _Stream:
+class _Stream(abc.ABC):
     """What both have: the way out, the messages that are not answered yet, and what another attempt needs."""
 
     _outbox: queue.SimpleQueue[Any] | asyncio.Queue[Any]
@@ -103,9 +104,9 @@ class _Stream:
         self._attempts.answered()
         self._bytes -= self._sizes.popleft()
 
+    @abc.abstractmethod
     def _open(self, sent: list[Any]) -> None:
         """Starts a call with what was sent so far."""
-        raise NotImplementedError
 
 
 class Duplex(_Stream):

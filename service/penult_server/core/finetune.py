@@ -16,7 +16,7 @@ from penult_server.core.trainable import trainable
 
 KIND = "finetune"
 TRAINING = "training"
-"""The folder of a job's directory in which it trains."""
+"""The folder of a job's directory in which it trains; that of a search holds what all its trials share."""
 CURVES = "curves.jsonl"
 
 Start = Literal["pretrained", "random"]

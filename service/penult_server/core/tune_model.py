@@ -21,7 +21,6 @@ from penult_server.core.search_space import Choice, Space, Value, from_json, par
 from penult_server.core.tune_ports import TuningMethods, TuningPlots
 from penult_server.core.tuning import DEFAULT_TRIALS, KIND, MAX_TRIALS, RECORD
 
-"""The study, in the job's directory and among the files of the version."""
 MAX_PARALLEL = 64
 _MOST_REFINED = 0.9
 

@@ -15,6 +15,7 @@ from penult_server.core.search_space import Point, Space, Value, narrowed
 
 KIND = "tune"
 RECORD = "trials.jsonl"
+"""The study, in the job's directory and among the files of the version."""
 DEFAULT_TRIALS = 20
 MAX_TRIALS = 1000
 HOPELESS = 5

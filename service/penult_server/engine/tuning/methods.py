@@ -43,14 +43,14 @@ class EngineTuning:
         usual: dict[str, Any] = {
             "learning_rate": {"low": low, "high": high, "log": True},
             "weight_decay": {"low": 1e-4, "high": 0.3, "log": True},
-            "layer_decay": {"low": 0.6, "high": 1.0},
-            "label_smoothing": {"low": 0.0, "high": 0.2},
-            "augmentation": list(get_args(Augmentation)),
         }
-        if complete.start == "pretrained":
+        trains_backbone = complete.trainable != "head"
+        if trains_backbone:
+            usual["layer_decay"] = {"low": 0.6, "high": 1.0}
+        usual["label_smoothing"] = {"low": 0.0, "high": 0.2}
+        usual["augmentation"] = list(get_args(Augmentation))
+        if trains_backbone and complete.start == "pretrained":
             usual["batch_norm"] = ["frozen", "update"]
-        if complete.trainable == "head":
-            given = {**given, "layer_decay": None, "batch_norm": None}
         return {name: values for name, values in usual.items() if name not in given}
 
     def validate(self, methods: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,6 @@ from penult_server.engine.workers.task import Task
 
 _LARGE = 1e9
 """In place of a loss that is not finite, which JSON has no word for."""
-"""Directory of what all trials share, in the job's directory."""
 
 
 def fresh(examined: Examined) -> Examined:
