@@ -70,7 +70,12 @@ def test_folder_of_classes_gets_a_classifier_and_a_report(run: Run, photos: Path
     assert "broken.jpg" in html
     assert "tf_efficientnet_lite0" in html
     # Each held-out photo (2 a class) with its 5 nearest of the other 12, and those 12 on the contact sheet.
-    assert html.count("<img ") == 4 * (1 + 5) + 12
+    # And the curves of fine-tuning.
+    assert html.count("<img ") == 4 * (1 + 5) + 12 + 1
+    assert re.search(r"epoch 1: [\d.]+ % of \d+ validation images", done.stdout), done.stdout
+    assert re.search(r"[\d.]+\s% on the same held-out photos after \d+ s", done.stdout), done.stdout
+    assert "models/fine-tuned@1" in html
+    assert 'src="data:image/png;base64,' in html
     sheet = re.findall(
         r"<figcaption>(\w+)</figcaption>", html.split("Contact sheet")[1].split("</section>")[0]
     )
@@ -86,6 +91,26 @@ def test_class_that_fails_as_a_whole_is_left_out(run: Run, photos: Path, tmp_pat
     assert "none: it takes sub-folders for classes" in done.stdout
     assert "left out: 2 more" in done.stdout
     assert page(tmp_path).count("FILE_UNREADABLE") + page(tmp_path).count("IMAGE_UNRECOGNISED") == 7
+
+
+def test_fine_tuning_can_be_left_out(run: Run, photos: Path, tmp_path: Path) -> None:
+    done = run("--images", photos, "--epochs", "0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Fine-tune" not in done.stdout
+    assert "Fine-tuned" not in page(tmp_path)
+
+
+def test_photos_that_cannot_be_fine_tuned_still_get_their_report(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    for folder in (photos / "flower", photos / "temple"):
+        for path in sorted(folder.iterdir())[3:]:
+            path.unlink()
+    done = run("--images", photos)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "left out: " in done.stdout
+    assert "[NO_VALIDATION_IMAGES]" in done.stdout
+    assert "Fine-tuned" not in page(tmp_path)
 
 
 def test_flat_folder_gets_neighbours_only(run: Run, photos: Path, tmp_path: Path) -> None:

@@ -41,6 +41,12 @@ class JobProgress:
     phase: str
     seconds_left: float | None = None
 
+    def __str__(self) -> str:
+        """How far the job is, in short."""
+        counted = f"{self.done}/{self.total}" if self.total else str(self.done)
+        left = "" if self.seconds_left is None else f", {self.seconds_left:.0f} s left"
+        return " ".join(filter(None, (self.phase, counted, self.unit))) + left
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobEvent:

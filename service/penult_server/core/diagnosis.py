@@ -73,22 +73,7 @@ def diagnose(curves: Curves) -> list[Finding]:
     # A rate that is too high, or training that undid what was there, explains what else is wrong.
     if symptoms & {Symptom.RATE_TOO_HIGH, Symptom.WORSE_THAN_PROBE}:
         found = [f for f in found if f.symptom not in (Symptom.PLATEAU, Symptom.UNDERFITTING)]
-    if not found:
-        smooth = moving_average(curves.loss)
-        gap = (
-            f", {_percent(curves.train_accuracy[-1])} in training and {_percent(curves.accuracy[-1])} in \
-validation"
-            if len(curves.accuracy)
-            else ""
-        )
-        found = [
-            Finding(
-                Symptom.HEALTHY,
-                f"the loss fell from {smooth[0]:.3g} to {smooth[-1]:.3g}{gap}",
-                "nothing; more data or a larger backbone may add accuracy",
-            )
-        ]
-    return found
+    return found or [_healthy(curves)]
 
 
 def moving_average(values: np.ndarray, window: int = 0) -> np.ndarray:
@@ -121,6 +106,19 @@ _BEYOND_NOISE = 8.0
 """Averages of a window differ by fewer standard errors than this by chance, in runs of any length."""
 _WORSE = 1.1
 """A validation loss this many times that of the probe is worse beyond doubt."""
+
+
+def _healthy(curves: Curves) -> Finding:
+    smooth = moving_average(curves.loss)
+    evidence = f"the loss fell from {smooth[0]:.3g} to {smooth[-1]:.3g}"
+    advice = "nothing; more data or a larger backbone may add accuracy"
+    if len(curves.accuracy):
+        train, validation = _percent(curves.train_accuracy[-1]), _percent(curves.accuracy[-1])
+        evidence += f", {train} in training and {validation} in validation"
+        if curves.start is not None and curves.accuracy.max() <= curves.start[0]:
+            evidence += f", where the linear probe before it had {_percent(curves.start[0])}"
+            advice = "more epochs, stages or rate, or none of it: so far a head on frozen features is as good"
+    return Finding(Symptom.HEALTHY, evidence, advice)
 
 
 def _rate_too_high(curves: Curves) -> Iterator[Finding]:

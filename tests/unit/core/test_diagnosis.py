@@ -123,6 +123,15 @@ def test_a_run_as_good_as_its_probe_within_the_noise_is_healthy(start: tuple[flo
     assert symptoms(curves(start=start)) == [Symptom.HEALTHY]
 
 
+def test_a_run_that_gained_nothing_over_its_probe_is_told_so() -> None:
+    best = float(curves().accuracy.max())
+    (gained,) = diagnose(curves(start=(best - 0.01, 0.5)))
+    assert gained.advice.startswith("nothing;")
+    (idle,) = diagnose(curves(start=(best + 0.005, 0.5)))
+    assert f"the linear probe before it had {100 * best + 0.5:.1f} %" in idle.evidence
+    assert "a head on frozen features is as good" in idle.advice
+
+
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("steps", [60, 156, 600])
 def test_the_noise_of_a_loss_that_a_probe_left_little_to_fall_is_healthy(seed: int, steps: int) -> None:

@@ -12,7 +12,7 @@ import typer
 from penult._jobs import outcome
 from penult.cli.connection import DEFAULT_TARGET, ApiKey, AsJson, Ca, Target, UseTls, connect
 from penult.cli.groups import ListByDefault
-from penult.cli.live_jobs import follow, follow_all, progress_words
+from penult.cli.live_jobs import follow, follow_all
 from penult.cli.output import print_json, print_table
 from penult.job_types import JobInfo
 from penult.jobs import Job
@@ -179,7 +179,7 @@ def delete(
 
 
 def _row(job: JobInfo) -> tuple[str, ...]:
-    progress = "" if job.progress is None or job.done else progress_words(job.progress)
+    progress = "" if job.progress is None or job.done else str(job.progress)
     return job.id, job.kind, job.subject, job.state, f"{job.created:%Y-%m-%d %H:%M:%S}", progress
 
 
@@ -190,7 +190,7 @@ def _show(job: JobInfo, as_json: bool) -> None:
     facts = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
     del facts["output"]
     if job.progress is not None:
-        facts["progress"] = progress_words(job.progress)
+        facts["progress"] = str(job.progress)
     if job.error is not None:
         facts["error"] = f"{job.error.message} [{job.error.reason}]"
     print_table(("", ""), ((key, str(value)) for key, value in facts.items() if value))

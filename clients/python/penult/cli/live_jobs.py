@@ -64,7 +64,7 @@ def follow_all(fetch: Callable[[], list[Job[Any]]]) -> None:
 def line(event: JobEvent) -> str:
     """An event in words."""
     if event.progress is not None:
-        what = progress_words(event.progress)
+        what = str(event.progress)
     elif event.metrics is not None:
         what = ", ".join(f"{name} {value:.6g}" for name, value in event.metrics.items())
     elif event.log is not None:
@@ -86,15 +86,8 @@ def label(job: JobInfo) -> str:
     return f"{job.kind} {job.subject}"
 
 
-def progress_words(progress: JobProgress) -> str:
-    """How far a job is, in short."""
-    counted = f"{progress.done}/{progress.total}" if progress.total else str(progress.done)
-    left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
-    return " ".join(filter(None, (progress.phase, counted, progress.unit))) + left
-
-
 def _update(bars: Progress, task: TaskID, progress: JobProgress) -> None:
-    bars.update(task, completed=progress.done, total=progress.total or None, note=progress_words(progress))
+    bars.update(task, completed=progress.done, total=progress.total or None, note=str(progress))
 
 
 def _bars() -> Progress:

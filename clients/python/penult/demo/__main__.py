@@ -1,4 +1,4 @@
-"""The demo, top to bottom: photos -> server -> features -> dataset, heads, index -> report."""
+"""The demo, top to bottom: photos -> server -> features -> dataset, heads, fine-tuning, index -> report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from penult.demo import photos
 from penult.demo.classify import Outcome, classify
 from penult.demo.errors import DemoError
 from penult.demo.findings import Findings
+from penult.demo.finetune import NOT_TRAINABLE, FineTuned, fine_tune
 from penult.demo.neighbours import contact_sheet, nearest, pick_queries, same_label_share
 from penult.demo.photos import PhotoSet
-from penult.demo.report import percent, write_report
+from penult.demo.report import write_report
+from penult.demo.report_classes import percent
 from penult.demo.server import running_server
+from penult.job_types import JobEvent
 from penult.types import Features
 
 SEED = 0
@@ -80,6 +83,7 @@ def run(arguments: argparse.Namespace) -> None:
             )
         photo_set = photo_set.take(usable)
         outcome = _classify(client, photo_set, backbone.name)
+        tuned = _fine_tune(client, photo_set, outcome, backbone.name, arguments.epochs) if outcome else None
         everything = np.arange(len(photo_set.paths), dtype=np.int64)
         queries, candidates = (outcome.test, outcome.train) if outcome else (everything, everything)
         _say("Index", f"{len(candidates)} photos, searched with {len(queries)}")
@@ -98,6 +102,7 @@ def run(arguments: argparse.Namespace) -> None:
         sheet=sheet,
         same_label=same_label,
         outcome=outcome,
+        tuned=tuned,
     )  # fmt: skip
     page = write_report(findings, arguments.report)
     _say("Report", f"[bold]{escape(str(page))}[/]")
@@ -191,6 +196,37 @@ def _classify(client: penult.Client, photo_set: PhotoSet, backbone: str) -> Outc
     return outcome
 
 
+def _fine_tune(
+    client: penult.Client, photo_set: PhotoSet, outcome: Outcome, backbone: str, epochs: int
+) -> FineTuned | None:
+    """The backbone trained further, where it is wanted and these photos and this backbone allow it."""
+    if not epochs:
+        return None
+    _say("Fine-tune", f"the last stages of {backbone}, {epochs} times over the training photos")
+    with console.status("starting") as status:
+
+        def heard(event: JobEvent) -> None:
+            if event.log is not None:
+                _say("", f"[dim]{escape(event.log)}[/]")
+            if event.progress is not None:
+                status.update(escape(str(event.progress)))
+
+        try:
+            tuned = fine_tune(client, photo_set, outcome, backbone, epochs, SEED, heard)
+        except penult.PenultError as error:
+            if error.reason not in NOT_TRAINABLE:
+                raise
+            _say("", f"left out: {escape(error.message)} [{error.reason}]")
+            return None
+    gained = 100 * (tuned.evaluation.accuracy - outcome.evaluation.accuracy)
+    _say(
+        "",
+        f"[bold green]{percent(tuned.evaluation.accuracy, 1)}[/] on the same held-out photos after "
+        f"{tuned.seconds:.0f} s, {gained:+.1f} points to the head; kept: {tuned.kept}",
+    )
+    return tuned
+
+
 def _compare_neighbours(photo_set: PhotoSet, outcome: Outcome, share: float) -> tuple[float, float]:
     """The share of neighbours with the same label, and the share by chance."""
     fitted = [photo_set.labels[int(i)] for i in outcome.train]
@@ -230,9 +266,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--report", type=Path, default=Path("demo-report"), help="folder for index.html")
     parser.add_argument("--backbone", help="its name; default: the server's")
     parser.add_argument("--limit", type=int, default=800, help="most photos to take, 0 for all (default 800)")
+    parser.add_argument(
+        "--epochs", type=int, default=3, help="passes of fine-tuning, 0 for no fine-tuning (default 3)"
+    )
     arguments = parser.parse_args()
     if arguments.limit < 0:
         parser.error("--limit must not be negative")
+    if arguments.epochs < 0:
+        parser.error("--epochs must not be negative")
     return arguments
 
 

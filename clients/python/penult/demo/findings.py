@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from penult import Backbone, ItemError
 from penult.demo.classify import Outcome
+from penult.demo.finetune import FineTuned
 from penult.demo.neighbours import Neighbourhood
 from penult.demo.photos import PhotoSet
 
@@ -27,6 +28,7 @@ class Findings:
         same_label: share of all held-out photos' neighbours with the label of their query, and the share
             that chance would give; None without classes.
         outcome: None without classes.
+        tuned: None where nothing was fine-tuned.
     """
 
     photo_set: PhotoSet
@@ -41,3 +43,4 @@ class Findings:
     sheet: Sequence[int]
     same_label: tuple[float, float] | None
     outcome: Outcome | None
+    tuned: FineTuned | None

@@ -7,14 +7,13 @@ from html import escape
 from pathlib import Path
 
 import penult
-from penult.demo.classify import Outcome, Trained
 from penult.demo.findings import Findings
+from penult.demo.finetune import SETTINGS
 from penult.demo.neighbours import Neighbourhood
 from penult.demo.photos import PhotoSet
+from penult.demo.report_classes import confusion, fine_tuned, held_out_accuracy, mistakes, percent
 from penult.demo.thumbnails import thumbnail
 
-MISTAKES = 8
-MAX_CONFUSION_CLASSES = 12
 MAX_NARROW_CLASSES = 3
 _SMALL = 112
 
@@ -27,25 +26,22 @@ def write_report(findings: Findings, folder: Path) -> Path:
     return page
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """A share as people read it."""
-    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
 def _page(found: Findings) -> str:
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
     outcome = found.outcome
     parts = [_header(found), _tiles(found)]
     if outcome:
-        parts.append(_accuracy(found, outcome))
+        parts.append(held_out_accuracy(found.photo_set, outcome))
+        if found.tuned:
+            parts.append(fine_tuned(found.tuned, outcome))
     parts += [_neighbours(found), _sheet(found)]
     if outcome:
-        parts.append(_mistakes(found.photo_set, outcome))
+        parts.append(mistakes(found.photo_set, outcome))
     facts = _backbone(found)
     if outcome and len(outcome.classes) <= MAX_NARROW_CLASSES:
-        parts.append(f'<div class="two">{_confusion(outcome)}{facts}</div>')
+        parts.append(f'<div class="two">{confusion(outcome)}{facts}</div>')
     else:
-        parts += [_confusion(outcome) if outcome else "", facts]
+        parts += [confusion(outcome) if outcome else "", facts]
     parts += [_how(found), _footer(found)]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -80,54 +76,6 @@ def _tiles(found: Findings) -> str:
     ]
     inner = "".join(f'<div class="tile"><b>{big}</b><span>{small}</span></div>' for big, small in tiles)
     return f'<div class="tiles">{inner}</div>\n'
-
-
-def _accuracy(found: Findings, outcome: Outcome) -> str:
-    measured = outcome.evaluation
-    low, high = measured.accuracy_low, measured.accuracy_high
-    heads = "".join(_head_row(trained) for trained in outcome.heads)
-    notes = "".join(f'<p class="soft">{escape(note)}</p>' for note in found.photo_set.notes)
-    return (
-        "<section><h2>Held-out accuracy</h2>"
-        f"{_scale(outcome)}"
-        f"<p>With 95 % confidence the accuracy lies between {percent(low, 1)} and {percent(high, 1)} "
-        f"(Wilson interval, {len(outcome.test)} photos drawn at random before anything was fitted). "
-        f"Always saying the most frequent class would reach {percent(outcome.baseline, 1)}. "
-        f"Balanced over the classes it is {percent(measured.balanced_accuracy, 1)}.</p>{notes}"
-        "<table><tr><th>head</th><th>accuracy</th><th>macro F1</th><th>calibration error</th>"
-        f"<th>chosen</th><th>seconds</th></tr>{heads}</table></section>\n"
-    )
-
-
-def _head_row(trained: Trained) -> str:
-    evidence, measured = trained.model.evidence, trained.evaluation
-    chosen = ", ".join(f"{k} = {v:.3g}" for k, v in evidence.hyperparameters.items()) if evidence else ""
-    cells = (
-        escape(trained.kind), percent(measured.accuracy, 1), f"{measured.macro_f1:.3f}",
-        f"{measured.calibration_error:.3f}", escape(chosen), f"{trained.seconds:.1f}",
-    )  # fmt: skip
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _scale(outcome: Outcome) -> str:
-    """The accuracy on a line from 0 to 100 %, with its interval and the baseline."""
-    measured = outcome.evaluation
-    low, high = measured.accuracy_low, measured.accuracy_high
-
-    def mark(kind: str, share: float, said: str) -> str:
-        # The text grows towards the middle, so that it stays on the page.
-        side = "right" if share > 0.5 else "left"
-        place = 1 - share if share > 0.5 else share
-        return (
-            f'<i class="{kind}" style="left:{100 * share:.2f}%"></i>'
-            f'<span class="{kind}" style="{side}:{100 * place:.2f}%">{said} {percent(share, 1)}</span>'
-        )
-
-    band = f'<i class="band" style="left:{100 * low:.2f}%;width:{100 * (high - low):.2f}%"></i>'
-    marks = mark("base", outcome.baseline, "most frequent class") + mark(
-        "value", measured.accuracy, "classifier"
-    )
-    return f'<div class="scale"><i class="line"></i>{band}{marks}</div>'
 
 
 def _neighbours(found: Findings) -> str:
@@ -181,65 +129,12 @@ def _hood(hood: Neighbourhood, photos: PhotoSet) -> str:
     return f'<div class="hood">{query}<div class="row">{"".join(cards)}</div></div>'
 
 
-def _mistakes(photos: PhotoSet, outcome: Outcome) -> str:
-    wrong = outcome.mistakes(MISTAKES)
-    if not wrong:
-        return (
-            "<section><h2>Most confident mistakes</h2><p>None: every held-out photo is right.</p></section>\n"
-        )
-    cards = []
-    for i in wrong:
-        position = int(outcome.test[i])
-        cards.append(
-            f"<figure>{thumbnail(photos.paths[position], photos.name(position))}<figcaption>taken for "
-            f"<b>{escape(outcome.predicted[i])}</b> at {percent(outcome.probability[i])}<br>"
-            f"labelled <b>{escape(outcome.truth[i])}</b></figcaption></figure>"
-        )
-    total = sum(a != b for a, b in zip(outcome.truth, outcome.predicted, strict=True))
-    return (
-        f'<section><h2>Most confident mistakes</h2><p class="soft">{len(wrong)} of {total}, the surest '
-        "first: hard photos, and the place to look for wrong labels.</p>"
-        f'<div class="gallery">{"".join(cards)}</div></section>\n'
-    )
-
-
-def _confusion(outcome: Outcome) -> str:
-    table = outcome.confusion
-    if len(outcome.classes) > MAX_CONFUSION_CLASSES:
-        pairs = sorted(
-            (pair for pair in table if pair[0] != pair[1] and table[pair]), key=lambda pair: -table[pair]
-        )
-        rows = "".join(
-            f"<tr><td>{escape(truth)}</td><td>{escape(said)}</td><td>{table[truth, said]}</td></tr>"
-            for truth, said in pairs[:MAX_CONFUSION_CLASSES]
-        )
-        head = "<tr><th>labelled</th><th>taken for</th><th>photos</th></tr>"
-        return f"<section><h2>Most frequent confusions</h2><table>{head}{rows}</table></section>"
-    rows = ""
-    for truth in outcome.classes:
-        total = sum(table[truth, said] for said in outcome.classes)
-        cells = "".join(_cell(table[truth, said], total, right=said == truth) for said in outcome.classes)
-        right = percent(table[truth, truth] / total)
-        rows += f'<tr><th>{escape(truth)}</th>{cells}<td class="share">{right}</td></tr>'
-    head = "".join(f"<th>{escape(said)}</th>" for said in outcome.classes)
-    return (
-        '<section><h2>Confusion</h2><p class="soft">Rows: the label. Columns: the answer. '
-        'Last: how many of the row are right.</p><div class="scroll"><table class="confusion">'
-        f"<thead><tr><th></th>{head}<th>right</th></tr></thead><tbody>{rows}</tbody></table></div></section>"
-    )
-
-
-def _cell(count: int, total: int, *, right: bool) -> str:
-    kind = "none" if not count else "" if right else "wrong"
-    return f'<td class="{kind}" style="--part:{0.6 * count / total:.2f}">{count or "·"}</td>'
-
-
 def _backbone(found: Findings) -> str:
     backbone = found.backbone
     rows = [
         ("name", backbone.name),
         ("source", f"{backbone.source}, licence {backbone.licence}"),
-        ("parameters", f"{backbone.parameter_count / 1e6:.1f} million, none of them trained here"),
+        ("parameters", f"{backbone.parameter_count / 1e6:.1f} million, none of them trained for the heads"),
     ]
     if backbone.preprocess:
         height, width = backbone.preprocess.input_size
@@ -266,6 +161,10 @@ def _how(found: Findings) -> str:
             'model = client.models.train_head("mine", dataset="photos").result()\n'
             'print(model.metrics["accuracy"], client.models.predict("mine", "photo.jpg")[0].label)'
         )
+    if found.tuned:
+        settings = {"epochs": found.tuned.epochs, **SETTINGS}
+        given = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        code += f'\nmodel = client.models.finetune("better", dataset="photos", {given}).result()'
     code += (
         '\n\nindex = client.indexes.create("photos")\nindex.add(paths)\nhits = index.search("photo.jpg", k=5)'
     )
@@ -274,7 +173,7 @@ def _how(found: Findings) -> str:
     return (
         "<section><h2>How this was made</h2>"
         f"<pre>{escape(code)}</pre>"
-        "<p>All of it on the server: features, dataset, heads, predictions and index.</p>"
+        "<p>All of it on the server: features, dataset, training, predictions and index.</p>"
         "<p>Checked on the way: a photo sent alone gets the feature that it got in the collection (largest "
         f"relative difference {found.alone_difference:.0e}), and a file cut short among good ones fails by "
         f"itself, as <code>{escape(found.broken.reason)}</code>: {escape(found.broken.message)}</p>"

@@ -70,7 +70,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], file: Path, findings: Sequence[F
     speed.set_ylim(bottom=0)
     _title(speed, "images/s")
     if findings:
-        lines = [f"{f.symptom.value}: {f.evidence}. {f.advice}." for f in findings]
+        lines = [f"{f.symptom.value}: {f.evidence}. What to change: {f.advice}." for f in findings]
         figure.supxlabel("\n".join(lines), fontsize=8, wrap=True)
     save(figure, file)
 
