@@ -43,6 +43,10 @@ OF_A_TRAINING = ("penult jobs plot", "penult jobs diagnosis")
 
 QUICKER: Mapping[str, str] = {
     "-s epochs=10": "-s epochs=1 -s preflight=false",
+    "--trials 20": "--trials 3",
+    "--trials 30": "--trials 3",
+    "trials=30": "trials=3",
+    "--minutes 60": "--trials 2 -s epochs=1 -s preflight=false",
     "-s learning_rate=proposed": "",
     "--init-from clothing@3": "--init-from clothing@3 -s epochs=1 -s preflight=false",
     "epochs=10": "epochs=1, preflight=False",
