@@ -47,6 +47,8 @@ QUICKER: Mapping[str, str] = {
     "--trials 30": "--trials 3",
     "trials=30": "trials=3",
     "--minutes 60": "--trials 2 -s epochs=1 -s preflight=false",
+    "--search grid": "--search grid --search-option points=2 --trials 4 --refine 0 -s epochs=1 "
+    "-s preflight=false",
     "-s learning_rate=proposed": "",
     "--init-from clothing@3": "--init-from clothing@3 -s epochs=1 -s preflight=false",
     "epochs=10": "epochs=1, preflight=False",
@@ -64,6 +66,7 @@ GIVEN: Mapping[tuple[str, str], tuple[Callable[[PageWorld], None], ...]] = {
     ("docs/cli.md", "penult models"): (PageWorld.other_model,),
     ("docs/cli.md", "penult jobs"): (PageWorld.flowers,),
     ("docs/finetuning.md", "Fine-tuning"): (PageWorld.cells,),
+    ("docs/finetuning.md", "Tuning"): (PageWorld.cells,),
     ("docs/jobs.md", "Jobs"): (PageWorld.flowers,),
     ("docs/models.md", "Models"): (PageWorld.dataset,),
     ("docs/models.md", "What the calls do"): (PageWorld.versions,),
