@@ -169,14 +169,16 @@ def load_batches(
         batch_sampler=BatchOrder(data, settings, batch_size, first, steps, rank, ranks),
         num_workers=workers,
         collate_fn=_collate,
-        pin_memory=pinned,
         multiprocessing_context="fork" if workers else None,
         generator=torch.Generator(),  # else it would draw from the one that training uses
     )
-    for pictures, targets, places in loader:
-        yield Batch(pictures, targets, places)
+    for arrays in loader:
+        pictures, targets, places = map(torch.from_numpy, arrays)
+        yield Batch(pictures.pin_memory() if pinned else pictures, targets, places)
 
 
-def _collate(items: list[tuple[np.ndarray, int, int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _collate(items: list[tuple[np.ndarray, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    # Arrays come through a pipe. Tensors would take shared memory, of which a container has little, and a
+    # socket below TMPDIR, whose path may be too long for one: the batch is lost then, and awaited for ever.
     pixels, targets, places = zip(*items, strict=True)
-    return torch.from_numpy(np.stack(pixels)), torch.tensor(targets), torch.tensor(places)
+    return np.stack(pixels), np.array(targets, np.int64), np.array(places, np.int64)
