@@ -131,7 +131,8 @@ class WorkerProcess:
             asyncio.create_task(self._listen(process.stdout, decode)),
             asyncio.create_task(self._listen(process.stderr, _printed)),
         ]
-        with contextlib.suppress(ConnectionError):
+        # uvloop raises RuntimeError where the worker has died so early that its pipe is closed already.
+        with contextlib.suppress(ConnectionError, RuntimeError):
             process.stdin.write(json.dumps(order).encode() + b"\n")
             await process.stdin.drain()
         await process.wait()
