@@ -23,7 +23,7 @@ HEADS = ("logistic_regression", "linear_svm")
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A head of the demo: its version, and the seconds from asking for it to having it."""
+    """A model of the demo: its version, and the seconds from asking for it to having it."""
 
     model: penult.Model
     seconds: float
@@ -111,13 +111,18 @@ def classify(client: penult.Client, photo_set: PhotoSet, backbone: str, seed: in
         baseline=_baseline(photo_set.labels, train, test),
         upload_seconds=upload_seconds,
     )
-    right = sum(a == b for a, b in zip(outcome.truth, outcome.predicted, strict=True))
-    if right != round(outcome.evaluation.accuracy * outcome.evaluation.count):
+    check_answers(outcome.truth, outcome.predicted, outcome.evaluation)
+    return outcome
+
+
+def check_answers(truth: Sequence[str], predicted: Sequence[str], measured: penult.Evaluation) -> None:
+    """Raises DemoError where the answers are not those that the evidence was measured on."""
+    right = sum(a == b for a, b in zip(truth, predicted, strict=True))
+    if right != round(measured.accuracy * measured.count):
         raise DemoError(
-            f"predictions are right for {right} photos, the evidence says {outcome.evaluation.accuracy:.3f}",
+            f"predictions are right for {right} photos, the evidence says {measured.accuracy:.3f}",
             "this is a fault of Penult: please report it",
         )
-    return outcome
 
 
 def _upload(

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import penult
-from penult.demo.classify import DATASET, Outcome
-from penult.demo.errors import DemoError
+from penult.demo.classify import DATASET, Outcome, Trained, check_answers
 from penult.demo.photos import PhotoSet
 from penult.job_types import Finding, JobEvent
 
@@ -20,45 +19,33 @@ NOT_TRAINABLE = frozenset(
     {"BACKBONE_UNTRAINABLE", "CLASS_TOO_SMALL", "NO_TRAINING_EXAMPLES", "NO_VALIDATION_IMAGES", "ONE_CLASS"}
 )
 """Reasons for which these photos or this backbone cannot be fine-tuned, though nothing is wrong."""
-
-
-@dataclasses.dataclass(frozen=True)
-class FineTuned:
-    """What fine-tuning came to.
-
-    Attributes:
-        model: its version; `model.backbone` gives features too.
-        epochs: that it was asked for.
-        seconds: from asking for it to having it.
-        curves: loss, rate and accuracies as a PNG.
-        findings: what the curves say.
-    """
-
-    model: penult.Model
-    epochs: int
-    seconds: float
-    curves: bytes
-    findings: tuple[Finding, ...]
-
-    @property
-    def evaluation(self) -> penult.Evaluation:
-        """What the server measured on the held-out photos."""
-        assert self.model.evidence is not None, "a training's result has its evidence"
-        return self.model.evidence.evaluation
-
-    @property
-    def kept(self) -> str:
-        """Which of the weights that training gave are those of the model."""
-        assert self.model.lineage is not None, "it was trained"
-        return KEPT.get(self.model.lineage.variant, self.model.lineage.variant)
-
-
 KEPT = {
     "probe": "the linear probe that training started from",
     "plain": "the weights of the best epoch",
     "ema": "the moving average of the weights",
     "mean": "the mean of the last epochs' weights",
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTuned(Trained):
+    """What fine-tuning came to; `model.backbone` gives features too.
+
+    Attributes:
+        epochs: that it was asked for.
+        curves: loss, rate and accuracies as a PNG.
+        findings: what the curves say.
+    """
+
+    epochs: int
+    curves: bytes
+    findings: tuple[Finding, ...]
+
+    @property
+    def kept(self) -> str:
+        """Which of the weights that training gave are those of the model."""
+        assert self.model.lineage is not None, "it was trained"
+        return KEPT.get(self.model.lineage.variant, self.model.lineage.variant)
 
 
 def fine_tune(
@@ -94,12 +81,7 @@ def fine_tune(
     model = job.result()
     seconds = time.perf_counter() - started
     plot = client.jobs.plot(job.id)
-    tuned = FineTuned(model, epochs, seconds, plot.png, plot.findings)
+    tuned = FineTuned(model, seconds, epochs, plot.png, plot.findings)
     predictions = client.models.predict(model.reference, [photo_set.paths[i] for i in outcome.test])
-    right = sum(a == b.label for a, b in zip(outcome.truth, predictions, strict=True))
-    if right != round(tuned.evaluation.accuracy * tuned.evaluation.count):
-        raise DemoError(
-            f"predictions are right for {right} photos, the evidence says {tuned.evaluation.accuracy:.3f}",
-            "this is a fault of Penult: please report it",
-        )
+    check_answers(outcome.truth, [prediction.label for prediction in predictions], tuned.evaluation)
     return tuned
