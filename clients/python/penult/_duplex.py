@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -21,7 +22,7 @@ import grpc
 from penult._channel import Endpoint
 from penult._status import too_late
 from penult._verdict import Verdict
-from penult.errors import DeadlineExceeded, Internal
+from penult.errors import DeadlineExceeded, Internal, PenultError
 
 # Enough to keep a server's batches full while answers travel, small enough to hold in memory.
 MAX_PENDING_MESSAGES = 16
@@ -29,6 +30,12 @@ MAX_PENDING_BYTES = 32 << 20
 
 RETRY_SECONDS = (0.1, 0.2, 0.4, 0.8)
 """Pauses before further attempts, as those of the calls that gRPC retries."""
+
+_STATUS_SECONDS = 1.0
+"""A call that is cancelled between its last answer and its status counts at the server as one that was left.
+
+So the status is awaited; that it says anything new is not expected, and where it is late it is not missed.
+"""
 
 
 class _Attempts:
@@ -72,11 +79,6 @@ class _Stream(abc.ABC):
         self._open([])
 
     @property
-    def owed(self) -> bool:
-        """True while answers are to come."""
-        return bool(self._sizes)
-
-    @property
     def full(self) -> bool:
         """True when an answer must come before the next message is made: this is what bounds memory."""
         return len(self._sizes) >= MAX_PENDING_MESSAGES or self._bytes >= MAX_PENDING_BYTES
@@ -86,10 +88,6 @@ class _Stream(abc.ABC):
         self._sizes.append(size)
         self._bytes += size
         self._put(request)
-
-    def end(self) -> None:
-        """Says that no more messages come."""
-        self._put(None)
 
     def close(self) -> None:
         """Cancels what is not done."""
@@ -129,6 +127,14 @@ class Duplex(_Stream):
                 self._answered()
                 return response
 
+    def rest(self) -> Iterator[Any]:
+        """Says that no more messages come, and yields the answers that are owed. Raises DeadlineExceeded."""
+        self._put(None)
+        while self._sizes:
+            yield self.answer()
+        with contextlib.suppress(grpc.RpcError, PenultError):
+            next_response(self._call, _STATUS_SECONDS)
+
     def _open(self, sent: list[Any]) -> None:
         outbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for message in sent:
@@ -161,6 +167,14 @@ class AsyncDuplex(_Stream):
                     raise _ended_early()
                 self._answered()
                 return response
+
+    async def rest(self) -> AsyncIterator[Any]:
+        """As that for threads."""
+        self._put(None)
+        while self._sizes:
+            yield await self.answer()
+        with contextlib.suppress(grpc.RpcError, asyncio.TimeoutError):
+            await asyncio.wait_for(self._call.read(), _STATUS_SECONDS)
 
     def _open(self, sent: list[Any]) -> None:
         outbox: asyncio.Queue[Any] = asyncio.Queue()

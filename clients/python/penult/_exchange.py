@@ -23,9 +23,7 @@ def exchange(
             stream.send(request, request.ByteSize())
             if stream.full:
                 yield stream.answer()
-        stream.end()
-        while stream.owed:
-            yield stream.answer()
+        yield from stream.rest()
 
 
 async def exchange_async(
@@ -37,6 +35,5 @@ async def exchange_async(
             stream.send(request, request.ByteSize())
             if stream.full:
                 yield await stream.answer()
-        stream.end()
-        while stream.owed:
-            yield await stream.answer()
+        async for answer in stream.rest():
+            yield answer

@@ -47,9 +47,8 @@ def stream_batches(
             pending.push(chunk)
             if stream.full:
                 yield pending.answer(stream.answer())
-        stream.end()
-        while stream.owed:
-            yield pending.answer(stream.answer())
+        for answer in stream.rest():
+            yield pending.answer(answer)
 
 
 async def stream_batches_async(
@@ -69,6 +68,5 @@ async def stream_batches_async(
             pending.push(chunk)
             if stream.full:
                 yield pending.answer(await stream.answer())
-        stream.end()
-        while stream.owed:
-            yield pending.answer(await stream.answer())
+        async for answer in stream.rest():
+            yield pending.answer(answer)

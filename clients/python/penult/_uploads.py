@@ -125,9 +125,8 @@ def upload(
             if stream.full:
                 yield tally.answer(stream.answer())
         described.check_used()
-        stream.end()
-        while stream.owed:
-            yield tally.answer(stream.answer())
+        for answer in stream.rest():
+            yield tally.answer(answer)
 
 
 async def upload_async(
@@ -149,6 +148,5 @@ async def upload_async(
             if stream.full:
                 yield tally.answer(await stream.answer())
         described.check_used()
-        stream.end()
-        while stream.owed:
-            yield tally.answer(await stream.answer())
+        async for answer in stream.rest():
+            yield tally.answer(answer)

@@ -1,4 +1,4 @@
-"""The time limit on each answer of a stream, and servers that die before the first one."""
+"""The time limit on each answer of a stream, its end, and servers that die before the first one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from concurrent import futures
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 import penult
+from penult._channel import Endpoint
 from penult._duplex import next_response
+from penult._exchange import exchange, exchange_async
 
 SECONDS = 0.05
+_WRITE = HealthCheckRequest.SerializeToString
 
 
 class _Call:
@@ -97,3 +104,59 @@ async def test_a_server_that_dies_before_its_first_answer_ends_the_call_of_async
     async with penult.AsyncClient(target, timeout=60) as client:
         with pytest.raises(penult.Unavailable, match="no server"):
             await client.extract([b"x"] * 20)
+
+
+class _Echo(grpc.GenericRpcHandler):
+    """Answers each message, and takes a while between its last answer and its status."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[bool] = []
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        return grpc.stream_stream_rpc_method_handler(
+            self._echo, HealthCheckRequest.FromString, HealthCheckRequest.SerializeToString
+        )
+
+    def _echo(
+        self, requests: Iterator[HealthCheckRequest], context: grpc.ServicerContext
+    ) -> Iterator[HealthCheckRequest]:
+        yield from requests
+        time.sleep(0.2)
+        self.cancelled.append(not context.is_active())
+
+
+@pytest.fixture
+def echo() -> Iterator[tuple[_Echo, Endpoint]]:
+    handler = _Echo()
+    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[handler])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield handler, Endpoint(f"127.0.0.1:{port}")
+    finally:
+        server.stop(None).wait()
+
+
+def test_a_stream_that_was_read_to_its_last_answer_is_not_cancelled(echo: tuple[_Echo, Endpoint]) -> None:
+    handler, endpoint = echo
+    messages = [HealthCheckRequest(service=str(number)) for number in range(20)]
+    with endpoint.open() as channel:
+        method = channel.stream_stream("/any/Echo", _WRITE, HealthCheckRequest.FromString)
+        assert list(exchange(method, iter(messages), endpoint, None)) == messages
+    assert handler.cancelled == [False]
+
+
+async def test_a_stream_of_asyncio_that_was_read_to_its_last_answer_is_not_cancelled(
+    echo: tuple[_Echo, Endpoint],
+) -> None:
+    handler, endpoint = echo
+    messages = [HealthCheckRequest(service=str(number)) for number in range(20)]
+
+    async def sent() -> AsyncIterator[HealthCheckRequest]:
+        for message in messages:
+            yield message
+
+    async with endpoint.open_async() as channel:
+        method = channel.stream_stream("/any/Echo", _WRITE, HealthCheckRequest.FromString)
+        assert [answer async for answer in exchange_async(method, sent(), endpoint, None)] == messages
+    assert handler.cancelled == [False]

@@ -131,15 +131,18 @@ class WorkerProcess:
             asyncio.create_task(self._listen(process.stdout, decode)),
             asyncio.create_task(self._listen(process.stderr, _printed)),
         ]
-        # uvloop raises RuntimeError where the worker has died so early that its pipe is closed already.
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            await process.stdin.drain()
-        await process.wait()
-        self._signal(signal.SIGKILL)  # processes that it started and left behind
-        await asyncio.gather(*listeners)
-        process.stdin.close()
-        await self._heard.put(_END)
+        try:
+            # uvloop raises RuntimeError where the worker died so early that its pipe is closed already.
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                process.stdin.write(json.dumps(order).encode() + b"\n")
+                await process.stdin.drain()
+            await process.wait()
+            self._signal(signal.SIGKILL)  # processes that it started and left behind
+            await asyncio.gather(*listeners)
+            process.stdin.close()
+        finally:  # whatever went wrong, no process may stay and nobody may wait for more
+            self._kill()
+            await self._heard.put(_END)
 
     async def _listen(self, stream: asyncio.StreamReader, parse: Any) -> None:
         rest = b""
