@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import penult
+from penult_server.core.access import REFRESH_SECONDS
 from tests.e2e.conftest import RunningServer, running_server
 from tests.job_lab import path_of_kinds
 from tests.long_form import long_only
@@ -127,6 +128,7 @@ def expired_keys_stay_expired(
          "--expires", "1h", "--data-dir", str(data_dir)],
         env={**os.environ, "CLOCK": str(clock.file)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
+    time.sleep(REFRESH_SECONDS)  # within which the server knows of its first key
     with penult.Client(server.target, api_key=made.stdout.strip()) as caller:
         assert caller.backbones.list()
         clock.put(-364 * DAY)
