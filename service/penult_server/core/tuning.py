@@ -142,6 +142,11 @@ class TuningPlan:
     seed: int = 0
 
     @property
+    def timed(self) -> bool:
+        """Whether time alone is the budget."""
+        return self.seconds > 0 and self.trials >= MAX_TRIALS
+
+    @property
     def coarse_trials(self) -> int:
         """Trials of the first stage, at least one."""
         return max(1, self.trials - int(self.trials * self.refine))
@@ -182,6 +187,11 @@ class Study:
     def unfinished(self) -> list[Trial]:
         """Those that run; after a crash those that have to go on."""
         return [trial for trial in self.trials if trial.state is TrialState.RUNNING]
+
+    @property
+    def ended(self) -> int:
+        """How many have ended, one way or another."""
+        return len(self.trials) - len(self.unfinished())
 
     def scored(self) -> list[Trial]:
         """Those that ended with a score, in the order of their numbers."""

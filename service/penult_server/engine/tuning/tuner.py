@@ -146,6 +146,7 @@ class Tuner:
                     {"trial": trial.number, "epoch": epoch, "validation_accuracy": accuracy,
                      "validation_loss": loss}, trial.number,
                 )  # fmt: skip
+                self._advance()
                 if prune:
                     return PRUNED
                 return CUT if self.study.time_is_over(self._now()) else ""
@@ -207,10 +208,8 @@ class Tuner:
         return self._referee.hear(event)
 
     def _progress(self) -> None:
-        trials = self.study.trials
-        ended = sum(trial.state is not TrialState.RUNNING for trial in trials)
-        phase = "coarse" if len(self.study.spaces) == 1 else "refine"
-        self._task.progress(ended, self.study.plan.trials, unit="trials", phase=phase)
+        trials, ended = self.study.trials, self.study.ended
+        self._advance()
         best = self.study.best()
         values = {
             "trials_ended": ended,
@@ -220,6 +219,15 @@ class Tuner:
         if best is not None:
             values |= {"best_trial": best.number, "best_validation_accuracy": best.accuracy}  # type: ignore[dict-item]
         self._task.metrics(values, ended)
+
+    def _advance(self) -> None:
+        """Tells how much of the budget is used up."""
+        plan, phase = self.study.plan, "coarse" if len(self.study.spaces) == 1 else "refine"
+        if plan.timed:
+            used = min(self._now(), plan.seconds)
+            self._task.progress(int(used), int(plan.seconds), unit="seconds", phase=phase)
+        else:
+            self._task.progress(self.study.ended, plan.trials, unit="trials", phase=phase)
 
     def _tidy(self) -> None:
         """Only the best trial keeps its weights; none that ended needs its checkpoint."""

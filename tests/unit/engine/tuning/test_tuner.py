@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Mapping
@@ -12,9 +13,9 @@ import pytest
 
 from penult_server.core.errors import FailedPrecondition, ResourceExhausted
 from penult_server.core.job_ports import WorkerMessage
-from penult_server.core.jobs import JobError, LogLine
+from penult_server.core.jobs import JobError, LogLine, Progress
 from penult_server.core.search_space import Choice, Range, Space
-from penult_server.core.tuning import RECORD, TrialState, TuningPlan
+from penult_server.core.tuning import MAX_TRIALS, RECORD, TrialState, TuningPlan
 from penult_server.engine.tuning.pruning import Referee, find_pruner, pruning_rules
 from penult_server.engine.tuning.record import read_record
 from penult_server.engine.tuning.search import find_search, search_ways
@@ -160,25 +161,40 @@ def test_a_bad_trial_is_ended_early_and_a_good_one_is_not(tmp_path: Path) -> Non
     )
 
 
+class Slow(Script):
+    """Takes ten seconds an epoch, by a clock of its own."""
+
+    now = 0.0
+
+    def train(self, settings: Any, place: Path, verdict: Any, hear: Any) -> Mapping[str, Any]:
+        def ticking(*given: Any) -> str:
+            self.now += 10.0
+            return str(verdict(*given))
+
+        return super().train(settings, place, ticking, hear)
+
+
 def test_time_ends_it_and_cuts_what_runs(tmp_path: Path) -> None:
-    now = [0.0]
-
-    class Slow(Script):
-        def train(self, settings: Any, place: Path, verdict: Any, hear: Any) -> Mapping[str, Any]:
-            def ticking(*given: Any) -> str:
-                now[0] += 10.0
-                return str(verdict(*given))
-
-            return super().train(settings, place, ticking, hear)
-
-    made, _ = tuner(tmp_path, trials=100, seconds=100.0, clock=lambda: now[0])
-    made.run([Slow()])
+    slow = Slow()
+    made, _ = tuner(tmp_path, trials=100, seconds=100.0, clock=lambda: slow.now)
+    made.run([slow])
     assert [trial.state for trial in made.study.trials] == [TrialState.FINISHED] * 2 + [TrialState.CUT]
     assert [trial.seconds for trial in made.study.trials] == [40, 40, 20]
     later, _ = tuner(tmp_path, trials=100, seconds=100.0, clock=lambda: 1e6)
     slot = Script()
     later.run([slot])
     assert slot.trained == []
+
+
+def test_progress_counts_trials_and_seconds_where_they_are_all_the_budget(tmp_path: Path) -> None:
+    for trials, unit, total in ((3, "trials", 3), (MAX_TRIALS, "seconds", 100)):
+        slow = Slow()
+        clock = functools.partial(getattr, slow, "now")
+        made, ear = tuner(tmp_path / unit, trials=trials, seconds=100.0, clock=clock)
+        made.run([slow])
+        told = [message for message in ear.heard if isinstance(message, Progress)]
+        assert {(progress.unit, progress.total) for progress in told} == {(unit, total)}
+        assert (told[0].done, told[-1].done) == (0, total)
 
 
 def test_a_trial_that_takes_its_process_down_twice_fails_and_the_others_go_on(tmp_path: Path) -> None:
