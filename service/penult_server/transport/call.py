@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import time
 import uuid
@@ -108,6 +109,11 @@ class Call:
             self._watch.tracer.end(self._trace, code=code, request_id=self.request_id)
         if self.key is not None:
             extra["key"] = self.key.name
-        getattr(log, level)(
-            "call", method=self.method, code=code, milliseconds=round(seconds * 1000, 2), **extra
-        )
+        line = functools.partial(
+            getattr(log, level),
+            "call", method=self.method, code=code, milliseconds=round(seconds * 1000, 2), **extra,
+        )  # fmt: skip
+        if code == "OK":
+            asyncio.get_running_loop().call_soon(line)  # once the response is on its way
+        else:
+            line()
