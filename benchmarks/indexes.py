@@ -32,6 +32,7 @@ GOAL = 0.9
 _K = 10
 _ADD = 1000
 _CENTRES, _NOISE = 100, 0.25
+_PRODUCTS_FROM = faiss.cvar.distance_compute_blas_threshold
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def bare_search(index: FaissIndex, threads: int) -> Callable[[np.ndarray], objec
     if structure is None:
         return bare_flat([index.vectors(index.keys())], index.spec.dim, threads)
     chosen = parameters(structure.index, structure.effort, None)
-    return lambda part: structure.index.search(part, _K, params=chosen)
+    return _as_it_comes(lambda part: structure.index.search(part, _K, params=chosen))
 
 
 def bare_flat(parts: Iterable[np.ndarray], dim: int, threads: int) -> Callable[[np.ndarray], object]:
@@ -164,7 +165,17 @@ def bare_flat(parts: Iterable[np.ndarray], dim: int, threads: int) -> Callable[[
     flat = faiss.IndexFlatIP(dim)
     for part in parts:
         flat.add(part)
-    return lambda part: flat.search(part, _K)
+    return _as_it_comes(lambda part: flat.search(part, _K))
+
+
+def _as_it_comes(search: Callable[[np.ndarray], object]) -> Callable[[np.ndarray], object]:
+    """With FAISS's own choice between products and pairs, which an engine in this process has changed."""
+
+    def alone(part: np.ndarray) -> object:
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM
+        return search(part)
+
+    return alone
 
 
 def clustered(count: int, dim: int, seed: int) -> np.ndarray:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import faiss
 import numpy as np
@@ -21,8 +22,8 @@ _WORTH_A_THREAD = 2_000_000
 _LEAST_SQUARE, _MOST_SQUARE = 1e-30, 1e30
 NOTHING = -1
 
-Pieces = Iterable[tuple[np.ndarray | int, np.ndarray]]
-"""Row numbers of a piece, or its first one where they follow each other, and its vectors."""
+RowNumbers: TypeAlias = "range | np.ndarray"
+"""Rows that follow each other, or int64 row numbers, rising."""
 
 
 def prepare(vectors: np.ndarray, metric: Metric) -> np.ndarray:
@@ -40,46 +41,42 @@ def prepare(vectors: np.ndarray, metric: Metric) -> np.ndarray:
     return values / np.sqrt(squares)[:, None]
 
 
-def pieces(
-    rows: RowsView, first: int, chosen: np.ndarray | None
-) -> Iterator[tuple[np.ndarray | int, np.ndarray]]:
-    """Rows from `first` on, or those of `chosen`, piece by piece."""
-    if chosen is None:
-        yield from rows.parts(first, rows.count, 4 * PIECE_ROWS)
-        return
-    for start in range(0, len(chosen), PIECE_ROWS):
-        part = chosen[start : start + PIECE_ROWS]
-        yield part, rows.gather(part)
+def nearest(
+    queries: np.ndarray, rows: RowsView, searched: RowNumbers, k: int, metric: Metric, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of the rows `searched` for each query, and how good they are; NOTHING where there are fewer.
+
+    Up to `threads` threads share the rows, each row read once, and not the queries, as those of FAISS and of
+    its matrix products would: these spin while they wait, and more than two at once block each other.
+    """
+    parts = min(threads, len(searched) * rows.dim * len(queries) // _WORTH_A_THREAD)
+    if parts < 2:
+        return _nearest(queries, rows, searched, k, metric)
+    found, *others = spread(
+        lambda part: _nearest(queries, rows, searched[part], k, metric), 0, len(searched), parts
+    )
+    return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
 
 
-def nearest(queries: np.ndarray, searched: Pieces, k: int, metric: Metric) -> tuple[np.ndarray, np.ndarray]:
-    """The k best rows for each query, and how good they are, best first; NOTHING where there are fewer."""
+def _nearest(
+    queries: np.ndarray, rows: RowsView, searched: RowNumbers, k: int, metric: Metric
+) -> tuple[np.ndarray, np.ndarray]:
     found = np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-    for numbers, vectors in searched:
+    for numbers, vectors in _pieces(rows, searched):
         good, at = _nearest_of(queries, vectors, min(k, len(vectors)), metric)
         at = at + numbers if isinstance(numbers, int) else np.where(at >= 0, numbers[at], NOTHING)
         found = _merged(found, (at, good), k) if found[0].size else (at, good)
     return found
 
 
-def nearest_from(
-    queries: np.ndarray, rows: RowsView, first: int, k: int, metric: Metric, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same over all rows from `first` on, on up to `threads` threads.
-
-    FAISS gives each query to one thread. Where there are fewer queries, the rows are shared out instead.
-    """
-    total = rows.count - first
-    parts = min(threads // len(queries), total * rows.dim * len(queries) // _WORTH_A_THREAD)
-    if parts < 2:
-        return nearest(queries, pieces(rows, first, None), k, metric)
-
-    def part(of: slice) -> tuple[np.ndarray, np.ndarray]:
-        most = min(k, of.stop - of.start)
-        return nearest(queries, rows.parts(of.start, of.stop, PIECE_ROWS), most, metric)
-
-    found, *others = spread(part, first, rows.count, parts)
-    return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
+def _pieces(rows: RowsView, searched: RowNumbers) -> Iterator[tuple[np.ndarray | int, np.ndarray]]:
+    """Row numbers of a piece, or its first one where they follow each other, and its vectors."""
+    if isinstance(searched, range):
+        yield from rows.parts(searched.start, searched.stop, 4 * PIECE_ROWS)
+        return
+    for start in range(0, len(searched), PIECE_ROWS):
+        part = searched[start : start + PIECE_ROWS]
+        yield part, rows.gather(part)
 
 
 def _merged(

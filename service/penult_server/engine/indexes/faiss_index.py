@@ -27,6 +27,9 @@ _WORTH_ROWS = 1000
 _WORTH_SHARE = 0.2
 # Growth or shrinkage after which another structure is worth building.
 _MUCH = 4
+# Queries at once from which a matrix product beats FAISS's loop over pairs, up to ten times, whatever their
+# length (docs/performance.md). FAISS itself takes products from 128,000 values on, 100 queries of 1280.
+_PRODUCTS_FROM = 4
 
 
 class FaissIndex:
@@ -117,6 +120,8 @@ class FaissIndex:
         prepared = prepare_queries(queries, self._spec)
         # Holds for the calling thread alone. FAISS gives a query to one thread; others would only spin.
         faiss.omp_set_num_threads(min(self._threads, max(1, len(queries))))
+        # Holds for the process; where another index sets its own in between, a search is slower and no other.
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM * self._spec.dim
         with self._swap:
             state = self._state
             excluded = [self._slots.find(keys) for keys in exclude]

@@ -95,13 +95,9 @@ def _scan(
     state: State, wanted: Wanted, first: int, chosen: np.ndarray | None, ask: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The k best of the `ask` nearest rows, with goodness, and that of the worst of these rows."""
-    total = state.rows.count - first if chosen is None else len(chosen)
-    k = min(ask, total)
-    if chosen is None:
-        near = exact.nearest_from(wanted.queries, state.rows, first, k, state.metric, wanted.threads)
-    else:
-        near = exact.nearest(wanted.queries, exact.pieces(state.rows, first, chosen), k, state.metric)
-    candidates, known = near
+    searched = range(first, state.rows.count) if chosen is None else chosen
+    k = min(ask, len(searched))
+    candidates, known = exact.nearest(wanted.queries, state.rows, searched, k, state.metric, wanted.threads)
     if state.metric != "cosine":  # matrix products give cosines to the last bits, but distances not so
         known = exact.goodness(wanted.queries, state.rows, candidates, state.metric)
         return *_rank(state, wanted, candidates, known), known.min(axis=1)

@@ -23,18 +23,22 @@ def rows(monkeypatch: pytest.MonkeyPatch, vectors: np.ndarray) -> Rows:
 
 
 @pytest.mark.parametrize("metric", get_args(Metric))
-@pytest.mark.parametrize(("queries", "first"), [(1, 0), (2, 0), (3, 777), (1, 1990)])
+@pytest.mark.parametrize("queries", [1, 3, 40])
+@pytest.mark.parametrize(
+    "searched", [range(2000), range(777, 2000), range(1990, 2000), np.arange(3, 2000, 7)], ids=str
+)
 def test_threads_share_rows_and_find_the_same(
-    monkeypatch: pytest.MonkeyPatch, metric: Metric, queries: int, first: int
+    monkeypatch: pytest.MonkeyPatch, metric: Metric, queries: int, searched: range | np.ndarray
 ) -> None:
     vectors = exact.prepare(RANDOM.normal(size=(2000, 16)), metric)
     view = rows(monkeypatch, vectors).view()
     asked = vectors[:queries]
     monkeypatch.setattr(exact, "_WORTH_A_THREAD", 1)
-    found, good = exact.nearest_from(asked, view, first, 9, metric, 5)
-    alone, best = exact.nearest_from(asked, view, first, 9, metric, 1)
+    found, good = exact.nearest(asked, view, searched, 9, metric, 5)
+    alone, best = exact.nearest(asked, view, searched, 9, metric)
     assert np.array_equal(found, alone)
-    assert np.allclose(good, best, rtol=1e-5)
+    assert np.isin(found, searched).all()
+    assert np.allclose(good, best, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("metric", get_args(Metric))
