@@ -81,6 +81,7 @@ def test_it_ends_in_a_version_and_a_table(client: penult.Client, tuned: penult.T
     assert job.resumable
     assert isinstance(job.output, penult.Tuning)
     assert job.output.trials == ()
+    assert job.result() == tuned  # all of it, also of a job from a list
     assert (job.output.best_trial, job.metrics["best_trial"]) == (tuned.best_trial, tuned.best_trial)
     phases = {event.progress.phase for event in job.watch() if event.progress is not None}
     assert {"decode", "coarse", "refine", "finish"} <= phases

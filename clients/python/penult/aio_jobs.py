@@ -23,12 +23,14 @@ class AsyncJob(JobInfo, Generic[R]):
     """`Job` for asyncio; that explains the methods."""
 
     _link: AsyncLink
+    _listed: bool
 
     @classmethod
-    def of(cls, link: AsyncLink, message: pb.Job) -> AsyncJob[Any]:
-        """From a message of the server."""
+    def of(cls, link: AsyncLink, message: pb.Job, *, listed: bool = False) -> AsyncJob[Any]:
+        """From a message of the server; in a list, results lack what is long."""
         job = cls(**job_fields(message))
         object.__setattr__(job, "_link", link)
+        object.__setattr__(job, "_listed", listed)
         return job
 
     async def refresh(self) -> AsyncJob[R]:
@@ -57,10 +59,11 @@ class AsyncJob(JobInfo, Generic[R]):
 
     async def result(self, timeout: float | None = None) -> R:
         """Waits until it has ended and returns what came out; see `Job.result`."""
-        if self.done:
+        if self.done and not self._listed:
             return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
-        async for _ in self.watch(self.last_event, timeout=timeout):
-            pass
+        if not self.done:
+            async for _ in self.watch(self.last_event, timeout=timeout):
+                pass
         return outcome(await self.refresh())  # type: ignore[no-any-return]
 
     async def cancel(self) -> AsyncJob[R]:
@@ -96,7 +99,7 @@ class AsyncJobs:
         found: list[AsyncJob[Any]] = []
         while True:
             page = await self._link.call(self._stub.ListJobs, request, timeout)
-            found += (AsyncJob.of(self._link, message) for message in page.jobs)
+            found += (AsyncJob.of(self._link, message, listed=True) for message in page.jobs)
             if not page.next_page_token or (limit and len(found) >= limit):
                 return found[:limit]
             request.page_token = page.next_page_token

@@ -23,12 +23,14 @@ class Job(JobInfo, Generic[R]):
     """A job, and what can be done with it. Its fields stay as they were; `refresh` gives new ones."""
 
     _link: Link
+    _listed: bool
 
     @classmethod
-    def of(cls, link: Link, message: pb.Job) -> Job[Any]:
-        """From a message of the server."""
+    def of(cls, link: Link, message: pb.Job, *, listed: bool = False) -> Job[Any]:
+        """From a message of the server; in a list, results lack what is long."""
         job = cls(**job_fields(message))
         object.__setattr__(job, "_link", link)
+        object.__setattr__(job, "_listed", listed)
         return job
 
     def refresh(self) -> Job[R]:
@@ -70,10 +72,11 @@ class Job(JobInfo, Generic[R]):
             Cancelled: it was cancelled.
             DeadlineExceeded: it has not ended after `timeout` seconds; it goes on.
         """
-        if self.done:
+        if self.done and not self._listed:
             return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
-        for _ in self.watch(self.last_event, timeout=timeout):
-            pass
+        if not self.done:
+            for _ in self.watch(self.last_event, timeout=timeout):
+                pass
         return outcome(self.refresh())  # type: ignore[no-any-return]
 
     def cancel(self) -> Job[R]:
@@ -117,7 +120,7 @@ class Jobs:
         found: list[Job[Any]] = []
         while True:
             page = self._link.call(self._stub.ListJobs, request, timeout)
-            found += (Job.of(self._link, message) for message in page.jobs)
+            found += (Job.of(self._link, message, listed=True) for message in page.jobs)
             if not page.next_page_token or (limit and len(found) >= limit):
                 return found[:limit]
             request.page_token = page.next_page_token

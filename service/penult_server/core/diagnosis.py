@@ -110,7 +110,7 @@ _WORSE = 1.1
 
 def _healthy(curves: Curves) -> Finding:
     smooth = moving_average(curves.loss)
-    evidence = f"the loss fell from {smooth[0]:.3g} to {smooth[-1]:.3g}"
+    evidence = f"the loss went from {smooth[0]:.3g} to {smooth[-1]:.3g}"
     advice = "nothing; more data or a larger backbone may add accuracy"
     if len(curves.accuracy):
         train, validation = _percent(curves.train_accuracy[-1]), _percent(curves.accuracy[-1])

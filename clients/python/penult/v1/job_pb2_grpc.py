@@ -90,7 +90,7 @@ class JobServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Newest first. Leaves out of results the evidence of models and the lists of evaluations.
+        """Newest first. Leaves out of results the evidence of models, the lists of evaluations, and trials.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
