@@ -59,11 +59,11 @@ class AsyncJob(JobInfo, Generic[R]):
 
     async def result(self, timeout: float | None = None) -> R:
         """Waits until it has ended and returns what came out; see `Job.result`."""
+        if self.done and not self._listed:
+            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         if not self.done:
             async for _ in self.watch(self.last_event, timeout=timeout):
                 pass
-        elif not self._listed:
-            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         return outcome(await self.refresh())  # type: ignore[no-any-return]
 
     async def cancel(self) -> AsyncJob[R]:

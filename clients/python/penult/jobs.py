@@ -72,11 +72,11 @@ class Job(JobInfo, Generic[R]):
             Cancelled: it was cancelled.
             DeadlineExceeded: it has not ended after `timeout` seconds; it goes on.
         """
+        if self.done and not self._listed:
+            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         if not self.done:
             for _ in self.watch(self.last_event, timeout=timeout):
                 pass
-        elif not self._listed:
-            return outcome(self)  # type: ignore[no-any-return]  # as the kind of job says
         return outcome(self.refresh())  # type: ignore[no-any-return]
 
     def cancel(self) -> Job[R]:

@@ -53,7 +53,7 @@ def nearest(
     if parts < 2:
         return _nearest(queries, rows, searched, k, metric)
     found, *others = spread(
-        lambda part: _nearest(queries, rows, searched[part], k, metric), len(searched), parts
+        lambda part: _nearest(queries, rows, searched[part], k, metric), 0, len(searched), parts
     )
     return functools.reduce(lambda one, other: _merged(one, other, k), others, found)
 

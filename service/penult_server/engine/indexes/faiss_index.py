@@ -118,9 +118,10 @@ class FaissIndex:
     ) -> tuple[np.ndarray, np.ndarray]:
         """See VectorIndex."""
         prepared = prepare_queries(queries, self._spec)
-        self._set_faiss(
-            min(self._threads, max(1, len(queries)))
-        )  # a query has one thread; more would only spin
+        # Holds for the calling thread alone. FAISS gives a query to one thread; others would only spin.
+        faiss.omp_set_num_threads(min(self._threads, max(1, len(queries))))
+        # Holds for the process; where another index sets its own in between, a search is slower and no other.
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM * self._spec.dim
         with self._swap:
             state = self._state
             excluded = [self._slots.find(keys) for keys in exclude]
@@ -179,7 +180,7 @@ class FaissIndex:
     def optimize(self, report: Report) -> IndexState:
         """See VectorIndex."""
         with self._optimizing:
-            self._set_faiss(self._threads)
+            faiss.omp_set_num_threads(self._threads)
             with self._writing:
                 sealed, state = self._rows.seal(), self._state
             built, order = build(self._spec, state, self._folder, report)
@@ -189,7 +190,7 @@ class FaissIndex:
 
     def recall(self, k: int, sample: int, report: Report) -> float:
         """See VectorIndex."""
-        self._set_faiss(self._threads)
+        faiss.omp_set_num_threads(self._threads)
         return recall(self._state, k, sample, report)
 
     def describe(self) -> IndexState:
@@ -210,14 +211,6 @@ class FaissIndex:
             sequence=state.sequence,
             search=facts.search,
         )
-
-    def _set_faiss(self, threads: int) -> None:
-        """For the calling thread so many threads of FAISS, and for the process products from few queries on.
-
-        Where another index sets its own bound in between, a search is slower and no other.
-        """
-        faiss.omp_set_num_threads(threads)
-        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM * self._spec.dim
 
     def _take(self, built: Built) -> None:
         slots = Slots(built.keys[built.alive], np.flatnonzero(built.alive))

@@ -41,9 +41,9 @@ def search(
         these = order[part]
         distances[these], rows[these] = _scan(index, queries[these], k, lists[these], near[these], chosen)
 
-    spread(assign, len(queries), parts)
+    spread(assign, 0, len(queries), parts)
     order = np.argsort(lists.min(axis=1), kind="stable")
-    spread(scan, len(queries), parts)
+    spread(scan, 0, len(queries), parts)
     return distances, rows
 
 

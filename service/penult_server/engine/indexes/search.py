@@ -112,7 +112,8 @@ def _search_structure(state: State, wanted: Wanted) -> tuple[np.ndarray, np.ndar
     if wanted.allowed is not None:
         may = np.zeros(structure.size, bool)
         may[wanted.allowed[: np.searchsorted(wanted.allowed, structure.size)]] = True
-    enough = min(wanted.k, int(np.count_nonzero(may)))
+    whole = wanted.allowed is None and not state.dead
+    enough = min(wanted.k, structure.size if whole else int(np.count_nonzero(may)))
     everything = np.arange(len(wanted.queries))
     found = np.full((len(everything), wanted.k), NOTHING, np.int64)
     good = np.full(found.shape, -np.inf, np.float32)

@@ -14,9 +14,9 @@ from penult_server.engine.machine import cores
 T = TypeVar("T")
 
 
-def spread(work: Callable[[slice], T], count: int, parts: int) -> list[T]:
-    """Does `work` for 0 to `count` - 1 in so many slices at once, each with one thread of FAISS."""
-    bounds = [count * part // parts for part in range(parts + 1)]
+def spread(work: Callable[[slice], T], first: int, last: int, parts: int) -> list[T]:
+    """Does `work` for `first` to `last` - 1 in so many slices at once, each with one thread of FAISS."""
+    bounds = [first + (last - first) * part // parts for part in range(parts + 1)]
 
     def one(start: int, end: int) -> T:
         faiss.omp_set_num_threads(1)

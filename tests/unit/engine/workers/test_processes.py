@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -15,17 +15,12 @@ from penult_server.core.job_ports import WorkerEnd
 from penult_server.engine.workers.processes import WorkerProcess
 
 
-async def waiting_process() -> Process:
-    """Waits for a line, as a worker for its order."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "input()", stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
-    )
-
-
 @pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
 def test_a_worker_that_died_before_it_got_its_order_is_lost_and_not_awaited(run, tmp_path: Path) -> None:
     async def follow() -> WorkerEnd:
-        process = await waiting_process()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "input()", stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
         process.kill()
         await process.wait()
         worker = WorkerProcess(process, {}, tmp_path, grace=1.0, silence=5.0)
@@ -39,7 +34,9 @@ def test_a_worker_that_died_before_it_got_its_order_is_lost_and_not_awaited(run,
 
 def test_an_unforeseen_error_ends_the_worker_and_the_wait_for_it(tmp_path: Path) -> None:
     async def follow() -> int | None:
-        process = await waiting_process()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "input()", stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+        )
         worker = WorkerProcess(process, {"no JSON": object()}, tmp_path, grace=1.0, silence=50.0)
         assert [batch async for batch in worker.messages()] == []
         with pytest.raises(TypeError):
